@@ -1,0 +1,35 @@
+"""What pyproject.toml says about the packages is what stands in the folders."""
+
+import tomllib
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+LISTED = PYPROJECT["tool"]["setuptools"]["packages"]
+
+
+def test_every_folder_with_modules_is_a_listed_package() -> None:
+    tops = {name.split(".")[1] for name in LISTED}
+    folders = {path.parent.relative_to(ROOT) for top in tops for path in (ROOT / top).rglob("*.py")}
+    assert {f"greenroom.{'.'.join(folder.parts)}" for folder in folders} == set(LISTED)
+
+
+def test_every_top_level_package_is_marked_as_typed() -> None:
+    for top in {name.split(".")[1] for name in LISTED}:
+        assert (ROOT / top / "py.typed").exists()
+
+
+def test_plain_install_needs_trio_and_attrs_only() -> None:
+    needed = {line.split(">")[0] for line in PYPROJECT["project"]["dependencies"]}
+    assert needed == {"trio", "attrs"}
+
+
+def test_every_dependency_has_a_lower_bound() -> None:
+    extras = PYPROJECT["project"]["optional-dependencies"]
+    for line in [*PYPROJECT["project"]["dependencies"], *sum(extras.values(), [])]:
+        assert ">=" in line or line.startswith("greenroom["), line
+
+
+def test_there_is_no_bare_package_at_the_root() -> None:
+    """An `__init__.py` at the root would turn the namespace into a package of the checkout's."""
+    assert not (ROOT / "__init__.py").exists()
