@@ -4,6 +4,7 @@ import random
 from collections.abc import Callable
 
 import attrs
+
 from greenroom.protocol import Claims
 
 
