@@ -1,0 +1,250 @@
+"""Every setting of a node, in one record, and the layers a value can come from.
+
+Command line, then `GREENROOM_*` environment, then the TOML file, then the default: the first that
+names a setting wins. A name nobody knows is refused with the nearest right one, because a setting
+that is silently ignored is the most expensive kind of typing mistake. Opens the TOML file and the
+secret file, and nothing else; what a setting means to the node is decided elsewhere.
+"""
+
+import difflib
+import tomllib
+from collections.abc import Collection, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from greenroom.node.errors import SettingsError
+from greenroom.node.kinds import (
+    Choice,
+    FilePath,
+    Flag,
+    Integer,
+    Kind,
+    MisfitError,
+    Origins,
+    Seconds,
+    Secret,
+    SecretText,
+    Text,
+)
+
+ENVIRONMENT_PREFIX = "GREENROOM_"
+CONFIG_VARIABLE = "GREENROOM_CONFIG"
+
+
+def _about(kind: Kind, help_text: str) -> dict[str, Kind | str]:
+    return {"kind": kind, "help": help_text}
+
+
+@attrs.frozen(kw_only=True)
+class Settings:
+    """What an operator can choose. Build it with `load_settings`, which checks every value."""
+
+    host: str = attrs.field(default="127.0.0.1", metadata=_about(Text(), "Address to listen on."))
+    port: int = attrs.field(
+        default=8000,
+        metadata=_about(Integer(0, 65535), "Port to listen on; 0 takes a free one and says which."),
+    )
+    data: Path = attrs.field(
+        default=Path("greenroom-data"),
+        metadata=_about(
+            FilePath(), "Directory that keeps messages and, for a development node, its secret."
+        ),
+    )
+    tls_cert: Path | None = attrs.field(
+        default=None,
+        metadata=_about(FilePath(), "Certificate chain (PEM); turns on TLS 1.2 and 1.3."),
+    )
+    tls_key: Path | None = attrs.field(
+        default=None,
+        metadata=_about(FilePath(), "Private key (PEM) that belongs to the certificate."),
+    )
+    origins: tuple[str, ...] = attrs.field(
+        default=(),
+        metadata=_about(Origins(), "Web origins that may connect besides the node's own page."),
+    )
+    production: bool = attrs.field(
+        default=False,
+        metadata=_about(Flag(), "Refuse to start with a secret that the node made up itself."),
+    )
+    guests: bool | None = attrs.field(
+        default=None,
+        metadata=_about(
+            Flag(), "Give tokens to guests (anybody who asks). Unset: only a development node does."
+        ),
+    )
+    jwt_secret: Secret | None = attrs.field(
+        default=None, metadata=_about(SecretText(), "Secret that signs and checks tokens (HS256).")
+    )
+    jwt_secret_file: Path | None = attrs.field(
+        default=None,
+        metadata=_about(FilePath(), "File that holds the secret, instead of naming it."),
+    )
+    token_seconds: float = attrs.field(
+        default=86_400.0,
+        metadata=_about(
+            Seconds(365 * 86_400), "How long a token that this node issues is good for."
+        ),
+    )
+    max_connections: int = attrs.field(
+        default=10_000,
+        metadata=_about(Integer(1, 1_000_000), "Connections at a time; one more is answered 503."),
+    )
+    drain_seconds: float = attrs.field(
+        default=10.0,
+        metadata=_about(Seconds(3_600), "How long stopping may take before connections are cut."),
+    )
+    log_format: str = attrs.field(
+        default="auto",
+        metadata=_about(
+            Choice(("auto", "console", "json")),
+            "Log lines for people or machines; auto looks whether stderr is a terminal.",
+        ),
+    )
+    log_level: str = attrs.field(
+        default="info",
+        metadata=_about(
+            Choice(("debug", "info", "warning", "error")), "The least important line to log."
+        ),
+    )
+
+    def __attrs_post_init__(self) -> None:
+        """Refuse settings that contradict each other."""
+        if (self.tls_cert is None) != (self.tls_key is None):
+            given, missing = (
+                ("tls_cert", "tls_key") if self.tls_key is None else ("tls_key", "tls_cert")
+            )
+            raise SettingsError(
+                f"{given} is set but {missing} is not: TLS needs a certificate and its key"
+            )
+        if self.jwt_secret is not None and self.jwt_secret_file is not None:
+            raise SettingsError("jwt_secret and jwt_secret_file are both set: keep one of them")
+
+    @property
+    def tls(self) -> bool:
+        """Whether the node speaks TLS itself."""
+        return self.tls_cert is not None
+
+
+KINDS: dict[str, Kind] = {field.name: field.metadata["kind"] for field in attrs.fields(Settings)}
+HELP: dict[str, str] = {field.name: field.metadata["help"] for field in attrs.fields(Settings)}
+DEFAULTS: dict[str, object] = {field.name: field.default for field in attrs.fields(Settings)}
+
+
+def load_settings(
+    *,
+    options: Mapping[str, object] | None = None,
+    environ: Mapping[str, str] | None = None,
+    config: Path | None = None,
+) -> Settings:
+    """Put the layers together.
+
+    Args:
+        options: What the command line named, by setting; None values count as not named.
+        environ: The environment; only names with `GREENROOM_` are looked at.
+        config: The TOML file; without it `GREENROOM_CONFIG` may name one.
+
+    Raises:
+        SettingsError: A name is unknown, a value is no good, or a file can't be read. The text
+            says where the value came from.
+    """
+    environ = environ or {}
+    if config is None and environ.get(CONFIG_VARIABLE):
+        config = Path(environ[CONFIG_VARIABLE]).expanduser()
+    values: dict[str, object] = {}
+    if config is not None:
+        values |= _read_toml(config)
+    values |= _read_environment(environ)
+    values |= _read_options(options or {})
+    return _with_secret_file(Settings(**values))  # type: ignore[arg-type]  # checked by their kinds
+
+
+def environment_name(setting: str) -> str:
+    """Return the environment variable of a setting."""
+    return ENVIRONMENT_PREFIX + setting.upper()
+
+
+def describe_settings(settings: Settings) -> Iterator[tuple[str, str, bool]]:
+    """Yield name, value as text (secrets masked) and whether it differs from the default."""
+    for name in KINDS:
+        value = getattr(settings, name)
+        yield name, _show(value), value != DEFAULTS[name]
+
+
+def _show(value: object) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, tuple):
+        # Origins are the only tuple; an empty one reads better as "none set".
+        return " ".join(str(item) for item in value) or "-"  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+    if isinstance(value, float):
+        return f"{value:g}"
+    return str(value)
+
+
+def _read_toml(path: Path) -> dict[str, object]:
+    try:
+        with path.open("rb") as file:
+            table = tomllib.load(file)
+    except OSError as error:
+        raise SettingsError(f"config {path}: {error.strerror or error}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(f"config {path} is not TOML: {error}") from error
+    values: dict[str, object] = {}
+    for name, value in table.items():
+        if name not in KINDS:
+            raise SettingsError(f"config {path}: unknown setting {name!r}{_nearest(name, KINDS)}")
+        values[name] = _checked(KINDS[name].check, value, f"config {path}: {name}")
+    return values
+
+
+def _read_environment(environ: Mapping[str, str]) -> dict[str, object]:
+    names = {environment_name(setting): setting for setting in KINDS}
+    values: dict[str, object] = {}
+    for variable, text in sorted(environ.items()):
+        if not variable.startswith(ENVIRONMENT_PREFIX) or variable == CONFIG_VARIABLE:
+            continue
+        if variable not in names:
+            hint = _nearest(variable, [*names, CONFIG_VARIABLE])
+            raise SettingsError(f"environment: unknown setting {variable}{hint}")
+        setting = names[variable]
+        values[setting] = _checked(KINDS[setting].from_text, text, variable)
+    return values
+
+
+def _read_options(options: Mapping[str, object]) -> dict[str, object]:
+    return {
+        name: _checked(KINDS[name].check, value, "--" + name.replace("_", "-"))
+        for name, value in options.items()
+        if value is not None
+    }
+
+
+# Any: the argument is text for one of the two readers and a native value for the other.
+def _checked(read: Any, value: object, source: str) -> object:
+    try:
+        return read(value)
+    except MisfitError as error:
+        raise SettingsError(f"{source} must be {error}") from None
+
+
+def _nearest(name: str, known: Collection[str]) -> str:
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    return f"; did you mean {close[0]}?" if close else f"; known are {', '.join(sorted(known))}"
+
+
+def _with_secret_file(settings: Settings) -> Settings:
+    path = settings.jwt_secret_file
+    if path is None:
+        return settings
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not text"
+        raise SettingsError(f"jwt_secret_file {path}: {reason}") from error
+    secret = _checked(KINDS["jwt_secret"].from_text, text, f"the secret in {path}")
+    # evolve() would trip over "both set"; the path has done its work and the secret replaces it.
+    return attrs.evolve(settings, jwt_secret=secret, jwt_secret_file=None)  # type: ignore[arg-type]  # read by its kind
