@@ -1,0 +1,146 @@
+"""Layers, kinds and refusals of the settings."""
+
+from pathlib import Path
+
+import attrs
+import pytest
+
+from greenroom.node.errors import SettingsError
+from greenroom.node.kinds import Secret
+from greenroom.node.settings import (
+    DEFAULTS,
+    HELP,
+    Settings,
+    describe_settings,
+    environment_name,
+    load_settings,
+)
+
+SECRET = "0123456789abcdef0123456789abcdef"
+
+
+def write(path: Path, text: str) -> Path:
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_without_any_layer_the_defaults_hold():
+    assert load_settings() == Settings()
+
+
+def test_the_command_line_wins_over_the_environment_and_that_over_the_file(tmp_path):
+    config = write(tmp_path / "g.toml", 'host = "file"\nport = 1\nlog_level = "debug"\n')
+    settings = load_settings(
+        options={"host": "option"},
+        environ={"GREENROOM_HOST": "environment", "GREENROOM_PORT": "2"},
+        config=config,
+    )
+    assert (settings.host, settings.port, settings.log_level) == ("option", 2, "debug")
+
+
+def test_an_option_not_given_leaves_the_layers_below_alone():
+    settings = load_settings(options={"port": None}, environ={"GREENROOM_PORT": "2"})
+    assert settings.port == 2
+
+
+def test_the_environment_may_name_the_file(tmp_path):
+    config = write(tmp_path / "g.toml", "port = 7\n")
+    assert load_settings(environ={"GREENROOM_CONFIG": str(config)}).port == 7
+
+
+def test_other_programs_variables_are_none_of_ours():
+    assert load_settings(environ={"PORT": "1", "GREENROOMS": "x"}) == Settings()
+
+
+@pytest.mark.parametrize(
+    ("environ", "complaint"),
+    [
+        ({"GREENROOM_PROT": "1"}, "unknown setting GREENROOM_PROT; did you mean GREENROOM_PORT?"),
+        ({"GREENROOM_PORT": "http"}, "GREENROOM_PORT must be a whole number from 0 to 65535"),
+        ({"GREENROOM_PORT": "1_0"}, "GREENROOM_PORT must be a whole number"),
+        ({"GREENROOM_PORT": "65536"}, "GREENROOM_PORT must be a whole number"),
+        ({"GREENROOM_HOST": ""}, "GREENROOM_HOST must be a text that is not empty"),
+        ({"GREENROOM_PRODUCTION": "maybe"}, "GREENROOM_PRODUCTION must be true or false"),
+        ({"GREENROOM_LOG_FORMAT": "xml"}, "must be one of auto, console, json"),
+        ({"GREENROOM_ORIGINS": "*"}, "must be a list of origins such as https://"),
+        ({"GREENROOM_DRAIN_SECONDS": "nan"}, "must be a number of seconds above 0"),
+        ({"GREENROOM_JWT_SECRET": "short"}, "GREENROOM_JWT_SECRET must be at least 32 bytes"),
+        ({"GREENROOM_TLS_CERT": "c.pem"}, "tls_cert is set but tls_key is not"),
+        ({"GREENROOM_TLS_KEY": "k.pem"}, "tls_key is set but tls_cert is not"),
+        ({"GREENROOM_CONFIG": "/nowhere/g.toml"}, "config /nowhere/g.toml: No such file"),
+        (
+            {"GREENROOM_JWT_SECRET_FILE": "/nowhere/s"},
+            "jwt_secret_file /nowhere/s: No such file",
+        ),
+        (
+            {"GREENROOM_JWT_SECRET": SECRET, "GREENROOM_JWT_SECRET_FILE": "s"},
+            "jwt_secret and jwt_secret_file are both set",
+        ),
+    ],
+)
+def test_a_bad_environment_is_refused_in_one_line(environ, complaint):
+    with pytest.raises(SettingsError) as caught:
+        load_settings(environ=environ)
+    assert complaint in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("prot = 1", "unknown setting 'prot'; did you mean port?"),
+        ("zzz = 1", "unknown setting 'zzz'; known are data, drain_seconds"),
+        ('port = "8000"', "port must be a whole number"),
+        ("port = true", "port must be a whole number"),
+        ('origins = "https://a.example"', "origins must be a list of origins"),
+        ("origins = [1]", "origins must be a list of origins"),
+        ("production = 1", "production must be true or false"),
+        ("[node]\nport = 1", "unknown setting 'node'"),
+        ("port = ", "is not TOML"),
+        ("log_format = ['json']", "log_format must be one of"),
+    ],
+)
+def test_a_bad_file_is_refused_in_one_line_that_names_it(tmp_path, text, complaint):
+    config = write(tmp_path / "g.toml", text)
+    with pytest.raises(SettingsError) as caught:
+        load_settings(config=config)
+    assert complaint in str(caught.value)
+    assert str(config) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_secret_never_stands_in_a_complaint():
+    with pytest.raises(SettingsError) as caught:
+        load_settings(environ={"GREENROOM_JWT_SECRET": "hunter2"})
+    assert "hunter2" not in str(caught.value)
+
+
+def test_secrets_are_masked_wherever_settings_are_shown():
+    settings = load_settings(environ={"GREENROOM_JWT_SECRET": SECRET})
+    shown = repr(settings) + str(settings) + repr(list(describe_settings(settings)))
+    assert SECRET not in shown
+    assert settings.jwt_secret is not None
+    assert settings.jwt_secret.reveal() == SECRET
+
+
+def test_a_secret_may_stand_in_a_file_of_its_own(tmp_path):
+    path = write(tmp_path / "secret", SECRET + "\n")
+    settings = load_settings(options={"jwt_secret_file": path})
+    assert settings.jwt_secret == Secret(SECRET)
+
+
+def test_origins_are_kept_in_their_one_spelling():
+    settings = load_settings(environ={"GREENROOM_ORIGINS": "https://A.example:443, http://b:8080"})
+    assert settings.origins == ("https://a.example", "http://b:8080")
+
+
+def test_every_setting_has_a_kind_that_takes_its_default_and_a_sentence():
+    for field in attrs.fields(Settings):
+        assert HELP[field.name].endswith(".")
+        default = DEFAULTS[field.name]
+        if default is not None:
+            assert field.metadata["kind"].check(default) == default
+
+
+def test_environment_names_are_the_settings_in_capitals():
+    assert environment_name("tls_cert") == "GREENROOM_TLS_CERT"
