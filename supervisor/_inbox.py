@@ -1,0 +1,402 @@
+"""The inbox as an actor sees it: one for each incarnation, over the child's one queue."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+import trio
+from trio.lowlevel import Abort, RaiseCancelT, checkpoint, current_task, enable_ki_protection
+
+from ._box import as_envelope
+from ._errors import IncarnationEnded, NoReply, NotARequest, StashFull
+from ._messages import DeadLetterReason, Envelope, Pending, ReplyTo, Request
+from ._ref import Ref, submit, submit_nowait
+from ._timers import Timer
+
+if TYPE_CHECKING:
+    from ._child import Incarnation
+    from ._supervisor import Supervisor
+
+M = TypeVar("M")
+R = TypeVar("R")
+
+RECEIVE_BUDGET = 64  # messages in a row without a checkpoint; 64 keeps a pass below 1 ms of our own time
+
+_NOTHING: Any = object()  # no message in hand; Any so that it can stand where a message does
+
+
+class Inbox(Generic[M]):
+    """What an actor receives from. Belongs to one incarnation; the messages behind it outlive that.
+
+    Only one task may receive at a time. `async for message in inbox` never ends by itself: the actor returns, or
+    its supervisor cancels it.
+    """
+
+    __slots__ = ("_asked", "_box", "_budget", "_hand", "_incarnation", "_items")
+
+    def __init__(self, incarnation: Incarnation) -> None:
+        self._incarnation = incarnation
+        self._box = incarnation.child.box
+        self._items = self._box.items
+        self._budget = 0
+        self._hand: Any = _NOTHING  # a bare message, an Envelope, or a list of Envelopes (a batch)
+        self._asked = False  # whether what is in hand carries a request
+
+    # --- who am I
+
+    @property
+    def ref(self) -> Ref[M]:
+        """The ref under which others know this actor."""
+        return self._incarnation.child.ref
+
+    @property
+    def supervisor(self) -> Supervisor:
+        """The supervisor this actor is a child of."""
+        return self._incarnation.child.parent.handle
+
+    @property
+    def incarnation(self) -> int:
+        """Which life this is, from 1."""
+        return self._incarnation.number
+
+    @property
+    def stopping(self) -> bool:
+        """Whether the supervisor has told this incarnation to stop."""
+        return self._incarnation.stopping
+
+    # --- receiving
+
+    def __aiter__(self) -> Inbox[M]:
+        return self
+
+    async def receive(self) -> M:
+        """Return the next message; it is *in hand* until the next call.
+
+        Requests that nobody waits for any more are skipped. Checkpoints when it has to wait, and every so often.
+
+        Raises:
+            NoReply: never here; the *asker* gets it if the request in hand was not answered or taken by now.
+
+        Cancellation:
+            Loses nothing: a message is taken only when it is returned.
+        """
+        items = self._items
+        if items and self._budget and not self._asked and type(items[0]) is not Envelope:
+            self._budget -= 1
+            self._hand = message = items.popleft()
+            if self._box.senders:
+                self._box.admit()
+            return message  # type: ignore[no-any-return]  # the queue is untyped, Ref.tell is not
+        return await self._receive_slowly()
+
+    __anext__ = receive
+
+    def receive_nowait(self) -> M:
+        """Return the next message at once.
+
+        Raises:
+            trio.WouldBlock: None waits.
+        """
+        self._check_alive()
+        self._put_down()
+        item = self._take()
+        if item is _NOTHING:
+            raise trio.WouldBlock
+        self._hold(item)
+        return item.message if type(item) is Envelope else item
+
+    async def receive_batch(self, max_messages: int) -> list[Envelope[M]]:
+        """Return at least one message and at most `max_messages`; all of them are in hand until the next receive.
+
+        Cancellation:
+            Loses nothing.
+        """
+        self._put_down()
+        first = await self._next()
+        batch = [as_envelope(first)]
+        self._hand = batch
+        self._fill(batch, max_messages - 1)
+        self._asked = any(envelope.reply_to is not None for envelope in batch)
+        return list(batch)
+
+    def receive_batch_nowait(self, max_messages: int) -> list[Envelope[M]]:
+        """Add what waits, at most `max_messages`, to what is in hand, and return it; empty if nothing waits."""
+        self._check_alive()
+        batch = self._hand_as_batch()
+        before = len(batch)
+        self._fill(batch, max_messages)
+        self._asked = self._asked or any(e.reply_to is not None for e in batch[before:])
+        return batch[before:]
+
+    async def _receive_slowly(self) -> M:
+        self._put_down()
+        item = await self._next()
+        self._hold(item)
+        return item.message if type(item) is Envelope else item
+
+    @enable_ki_protection
+    async def _next(self) -> Any:  # Any: a bare message or an Envelope
+        """Wait for an item that is worth handling, and take it."""
+        incarnation = self._incarnation
+        self._check_alive()
+        while True:
+            if self._items and (not self._budget or incarnation.stopping):
+                self._budget = RECEIVE_BUDGET
+                await checkpoint()
+            elif not self._items:
+                await self._wait()
+                if incarnation.stopping:  # woken, then told to stop: leave the message for the next one
+                    await checkpoint()
+            if self._budget:
+                self._budget -= 1
+            item = self._take()
+            if item is not _NOTHING:
+                return item
+
+    async def _wait(self) -> None:
+        box = self._box
+        if box.receiver is not None:
+            raise trio.BusyResourceError(f"another task receives from {box.child.path!r}")
+        box.receiver = current_task()
+
+        def abort(_: RaiseCancelT) -> Abort:
+            box.receiver = None
+            return Abort.SUCCEEDED
+
+        await trio.lowlevel.wait_task_rescheduled(abort)
+        self._budget = RECEIVE_BUDGET
+
+    def _take(self) -> Any:  # Any: as _next
+        while self._items:
+            item = self._box.take()
+            if type(item) is not Envelope:
+                return item
+            if not item.stale:
+                return item
+            self._box.skipped += 1
+        return _NOTHING
+
+    def _fill(self, batch: list[Envelope[Any]], room: int) -> None:
+        while room > 0:
+            item = self._take()
+            if item is _NOTHING:
+                return
+            batch.append(as_envelope(item))
+            room -= 1
+
+    # --- what is in hand
+
+    def _hold(self, item: object) -> None:
+        self._hand = item
+        self._asked = type(item) is Envelope and item.reply_to is not None
+
+    def _hand_as_batch(self) -> list[Envelope[Any]]:
+        if self._hand is _NOTHING:
+            self._hand = []
+        elif type(self._hand) is not list:
+            self._hand = [as_envelope(self._hand)]
+        return self._hand  # type: ignore[no-any-return]  # _hand is one of three shapes
+
+    def _put_down(self) -> None:
+        """Finish with what is in hand; an unanswered request that was not taken ends here."""
+        if self._asked:
+            self._asked = False
+            hand = self._hand
+            if type(hand) is list:  # its reply_tos were handed out, and end when their holder lets go
+                for envelope in hand:
+                    if envelope.reply_to is not None and not envelope.reply_to.answered:
+                        self._incarnation.owe(envelope.reply_to)
+            elif not hand.reply_to.answered:
+                hand.reply_to.fail(NoReply(self._box.child.path, type(hand.message).__name__))
+        self._hand = _NOTHING
+
+    def in_hand(self) -> list[Envelope[Any]]:
+        """What the incarnation has not finished; for the library, when it has ended."""
+        hand, self._hand, self._asked = self._hand, _NOTHING, False
+        if hand is _NOTHING:
+            return []
+        return hand if type(hand) is list else [as_envelope(hand)]
+
+    @property
+    def deadline(self) -> float:
+        """When the asker of the request in hand stops waiting; infinite where nobody does."""
+        hand = self._hand
+        return hand.deadline if type(hand) is Envelope else float("inf")
+
+    def reply(self, value: object) -> None:
+        """Answer the request in hand (of a single `receive`). Harmless if the asker is gone.
+
+        A message of a `Request` type that was told, not asked, has nobody to answer: nothing happens.
+
+        Raises:
+            NotARequest: Nothing in hand wants an answer, or it has one already.
+        """
+        self._reply_to(taking=False).reply(value)
+
+    def fail(self, error: Exception) -> None:
+        """Let the ask in hand raise `error`, without crashing this actor."""
+        self._reply_to(taking=False).fail(error)
+
+    def answer(self, value: object) -> None:
+        """Answer what is in hand if it still wants an answer; otherwise do nothing."""
+        hand = self._hand
+        if type(hand) is Envelope and hand.reply_to is not None and not hand.replied:
+            hand.replied = True
+            hand.reply_to.reply(value)
+
+    def bury(self, reason: DeadLetterReason, error: Exception) -> None:
+        """Make the message in hand a dead letter; an asker gets `error`."""
+        for envelope in self.in_hand():
+            self._box.bury(envelope, reason, error)
+
+    def take_reply(self) -> ReplyTo:
+        """Take over the request's answer, to give it later, from anywhere; the ask waits.
+
+        It ends with `NoReply` if the `ReplyTo` is dropped, with `ActorCrashed` or `ActorStopped` if this
+        incarnation ends first.
+        """
+        reply_to = self._reply_to(taking=True)
+        self._incarnation.owe(reply_to)
+        return reply_to
+
+    def _reply_to(self, *, taking: bool) -> ReplyTo:
+        path = self._box.child.path
+        hand = self._hand
+        if type(hand) is not Envelope:
+            if isinstance(hand, Request):  # told
+                return ReplyTo.to_nobody(self._box.child)
+            raise NotARequest(path, "nothing with a reply is in hand")
+        reply_to = hand.reply_to
+        if reply_to is None:
+            return ReplyTo.to_nobody(self._box.child)
+        if hand.replied:
+            raise NotARequest(path, "it has been answered or taken")
+        hand.replied = True
+        if taking:
+            hand.reply_to, self._asked = None, False
+        return reply_to
+
+    def stash(self) -> None:
+        """Lay the message in hand aside, until `unstash` or a restart puts it back in front of the inbox.
+
+        Raises:
+            StashFull: The stash has no free place; the message is still in hand.
+        """
+        child = self._incarnation.child
+        capacity = child.stash_capacity
+        items = [e for e in self._hand_as_batch() if not e.reserved]
+        if len(child.stash) + len(items) > capacity:
+            raise StashFull(child.path, capacity)
+        child.stash.extend(items)
+        self._hand, self._asked = _NOTHING, False
+
+    def unstash(self) -> int:
+        """Put everything stashed back in front of the inbox, oldest first; return how many that were."""
+        child = self._incarnation.child
+        count = len(child.stash)
+        self._box.put_back(child.stash)
+        child.stash.clear()
+        return count
+
+    # --- state across restarts
+
+    def save(self, state: object) -> None:
+        """Keep `state` for the next incarnation; the child's end, or its supervisor's, forgets it."""
+        self._incarnation.child.saved = state
+
+    @property
+    def saved(self) -> Any:  # Any: whatever save() was given
+        """What an incarnation last saved; None if none did."""
+        return self._incarnation.child.saved
+
+    # --- others
+
+    async def send_request(self, ref: Ref[Any], request: Request[R], *, label: object) -> None:
+        """Send `request` and carry on; its outcome arrives here as `Completion(label=label, ...)`.
+
+        Waits only for room in the target's inbox. The completion passes a full inbox. The request has no deadline,
+        and dies with this incarnation only in that nobody hears the outcome.
+        """
+        envelope = self._request(ref, request, label)
+        await submit(ref, envelope)
+
+    def send_request_nowait(self, ref: Ref[Any], request: Request[R], *, label: object) -> None:
+        """As `send_request`, but raise `InboxFull` instead of waiting."""
+        envelope = self._request(ref, request, label)
+        submit_nowait(ref, envelope)
+
+    def _request(self, ref: Ref[Any], request: Request[R], label: object) -> Envelope[Request[R]]:
+        self._check_alive()
+        incarnation = self._incarnation
+        pending = Pending(ref._child)
+        pending.completion = (incarnation.child, incarnation.number, label)
+        return Envelope(request, ReplyTo(pending, type(request), ref._child))
+
+    def watch(self, ref: Ref[Any]) -> None:
+        """Ask for exactly one `Down` about the incarnation of `ref` alive, or already dead, now.
+
+        Watching it again before the `Down` has come changes nothing; watch again afterwards for the next one.
+        """
+        self._check_alive()
+        self._incarnation.watch(ref._child)
+
+    def unwatch(self, ref: Ref[Any]) -> None:
+        """Take the watch back, and its `Down` out of the inbox if it waits there."""
+        self._incarnation.unwatch(ref._child)
+
+    def send_after(self, seconds: float, message: M) -> Timer:
+        """Put `message` into this inbox after `seconds`, past a full inbox, unless this incarnation has ended."""
+        self._check_alive()
+        return self._incarnation.start_timer(seconds, message, repeat=False)
+
+    def send_interval(self, seconds: float, message: M) -> Timer:
+        """Put `message` into this inbox every `seconds`; a tick that still waits is not doubled."""
+        self._check_alive()
+        if not seconds > 0:
+            raise ValueError(f"an interval must be more than 0 seconds, not {seconds!r}")
+        return self._incarnation.start_timer(seconds, message, repeat=True)
+
+    @contextmanager
+    def grace(self) -> Iterator[trio.CancelScope]:
+        """Shield clean-up that awaits: cancelled only once `shutdown_seconds` since the stop request are over.
+
+        Before a stop request it shields without an end; the library sets the deadline when one comes.
+        """
+        with self._incarnation.grace() as scope:
+            yield scope
+
+    # --- names and groups
+
+    def register(self, name: Hashable) -> None:
+        """Hold `name` in this tree until this incarnation ends.
+
+        Raises:
+            NameTaken: Another living actor holds it.
+        """
+        self._check_alive()
+        self._incarnation.child.tree.names.register(name, self._incarnation)
+
+    def unregister(self, name: Hashable) -> None:
+        """Give `name` back, if held."""
+        self._incarnation.child.tree.names.unregister(name, self._incarnation)
+
+    def join(self, group: Hashable) -> None:
+        """Be a member of `group` until this incarnation ends; joining twice changes nothing."""
+        self._check_alive()
+        self._incarnation.child.tree.names.join(group, self._incarnation)
+
+    def leave(self, group: Hashable) -> None:
+        """Leave `group`, if in it."""
+        self._incarnation.child.tree.names.leave(group, self._incarnation)
+
+    def listen(self, key: Hashable) -> None:
+        """Get one `NameEvent` for each change of the name or group `key`, past a full inbox."""
+        self._check_alive()
+        self._incarnation.child.tree.names.listen(key, self._incarnation)
+
+    def _check_alive(self) -> None:
+        incarnation = self._incarnation
+        if incarnation.child.incarnation is not incarnation:
+            raise IncarnationEnded(incarnation.child.path, incarnation.number)

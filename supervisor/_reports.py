@@ -1,0 +1,208 @@
+"""What the tree tells about itself: crash reports, stuck reports, hooks, rate-limited logging."""
+
+from __future__ import annotations
+
+import enum
+import logging
+from collections.abc import Callable
+from traceback import TracebackException
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import trio
+
+from ._messages import DeadLetter
+from ._strategy import Exit
+
+if TYPE_CHECKING:
+    from ._errors import RestartLimitExceeded
+    from ._ref import Ref
+
+logger = logging.getLogger("greenroom.supervisor")
+
+LOG_BURST = 10  # lines of one kind per LOG_WINDOW_SECONDS; a crash storm must not become a log storm
+LOG_WINDOW_SECONDS = 10.0
+
+
+class Phase(enum.Enum):
+    """What an incarnation was doing when it crashed."""
+
+    STARTING = "starting"
+    RUNNING = "running"
+    STOPPING = "stopping"
+
+
+@attrs.frozen(kw_only=True)
+class CrashReport:
+    """How an incarnation crashed. Holds no exception and no frame, so it keeps no dead actor alive."""
+
+    path: str
+    incarnation: int
+    phase: Phase
+    time: float
+    """`trio.current_time()` of the crash."""
+    traceback: TracebackException = attrs.field(repr=False)
+
+    @property
+    def summary(self) -> str:
+        """The exception in one line, as the last line of its traceback."""
+        return next(iter(self.traceback.format_exception_only())).strip()
+
+    def format(self) -> str:
+        """The whole traceback as text, ending in a newline."""
+        return "".join(self.traceback.format())
+
+
+def crash_report(path: str, incarnation: int, phase: Phase, error: BaseException) -> CrashReport:
+    """Describe `error` without keeping it; source lines are read when the report is formatted."""
+    return CrashReport(
+        path=path,
+        incarnation=incarnation,
+        phase=phase,
+        time=trio.current_time(),
+        traceback=TracebackException(
+            type(error), error, error.__traceback__, lookup_lines=False, compact=True
+        ),
+    )
+
+
+@attrs.frozen(kw_only=True)
+class StuckReport:
+    """A child that did not end although its grace was over: it shields itself, or waits for a thread."""
+
+    path: str
+    incarnation: int
+    await_stack: tuple[str, ...]
+    """Where it waits, outermost first, as `"file:line function"`."""
+
+
+@attrs.frozen(kw_only=True)
+class ChildEvent:
+    """Something happened to an incarnation."""
+
+    ref: Ref[Any]  # Any: events are about the child, not its messages
+    path: str
+    incarnation: int
+    exit: Exit | None = None
+    """How it ended, where it ended."""
+
+
+@attrs.frozen(kw_only=True)
+class OverflowEvent:
+    """A message found an inbox full and its policy did not let it wait."""
+
+    path: str
+    policy: str
+    capacity: int
+
+
+@attrs.frozen(kw_only=True)
+class Hooks:
+    """Synchronous callables told of what happens in a tree. Each must be quick and must not raise.
+
+    A hook that raises an `Exception` is logged and otherwise ignored.
+    """
+
+    started: Callable[[ChildEvent], object] | None = None
+    """An incarnation reported `started()`."""
+    stopped: Callable[[ChildEvent], object] | None = None
+    """An incarnation ended without a crash."""
+    crashed: Callable[[CrashReport], object] | None = None
+    """An exception came out of an incarnation, in its clean-up too."""
+    restarted: Callable[[ChildEvent], object] | None = None
+    """A second or later incarnation reported `started()`."""
+    escalated: Callable[[RestartLimitExceeded], object] | None = None
+    """A supervisor gave up."""
+    dead_letter: Callable[[DeadLetter], object] | None = None
+    overflow: Callable[[OverflowEvent], object] | None = None
+    stuck: Callable[[StuckReport], object] | None = None
+    """A child did not end; stopping goes on without it."""
+
+
+class RateLimit:
+    """At most `LOG_BURST` lines of a kind in `LOG_WINDOW_SECONDS`; the next one says how many were left out."""
+
+    __slots__ = ("_count", "_window_start")
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._window_start = float("-inf")
+
+    def admit(self, now: float) -> int | None:
+        """Return how many lines were left out before this one, or None to leave this one out."""
+        left_out = 0
+        if now - self._window_start >= LOG_WINDOW_SECONDS:
+            left_out = max(0, self._count - LOG_BURST)
+            self._window_start, self._count = now, 0
+        self._count += 1
+        return left_out if self._count <= LOG_BURST else None
+
+
+class Reporter:
+    """Calls one tree's hooks, fenced, and writes its log lines, rate-limited by kind."""
+
+    __slots__ = ("_hooks", "_limits")
+
+    def __init__(self, hooks: Hooks | None) -> None:
+        self._hooks = Hooks() if hooks is None else hooks
+        self._limits: dict[str, RateLimit] = {}
+
+    def started(self, event: ChildEvent) -> None:
+        self._call(self._hooks.started, event)
+        if event.incarnation > 1:
+            self._call(self._hooks.restarted, event)
+
+    @property
+    def wants_starts(self) -> bool:
+        return self._hooks.started is not None or self._hooks.restarted is not None
+
+    @property
+    def wants_stops(self) -> bool:
+        return self._hooks.stopped is not None
+
+    def stopped(self, event: ChildEvent) -> None:
+        self._call(self._hooks.stopped, event)
+
+    def crashed(self, report: CrashReport) -> None:
+        self._log(logging.ERROR, "crash", "%s crashed (incarnation %d)\n%s", report)
+        self._call(self._hooks.crashed, report)
+
+    def escalated(self, error: RestartLimitExceeded) -> None:
+        logger.error("%s", error)
+        self._call(self._hooks.escalated, error)
+
+    def dead_letter(self, letter: DeadLetter) -> None:
+        self._log(logging.WARNING, "dead letter", "dead letter for %s: %s (%s)", letter)
+        self._call(self._hooks.dead_letter, letter)
+
+    def overflow(self, event: OverflowEvent) -> None:
+        self._call(self._hooks.overflow, event)
+
+    def stuck(self, report: StuckReport) -> None:
+        logger.error(
+            "%s does not end; it waits at\n  %s", report.path, "\n  ".join(report.await_stack)
+        )
+        self._call(self._hooks.stuck, report)
+
+    def _log(self, level: int, kind: str, line: str, event: CrashReport | DeadLetter) -> None:
+        if not logger.isEnabledFor(level):
+            return
+        left_out = self._limits.setdefault(kind, RateLimit()).admit(trio.current_time())
+        if left_out is None:
+            return
+        if left_out:
+            logger.log(level, "%d %s lines were left out", left_out, kind)
+        if isinstance(event, CrashReport):
+            logger.log(level, line, event.path, event.incarnation, event.format())
+        else:
+            # the type, not the message: what users write to each other does not belong in logs
+            name = type(event.message).__qualname__
+            logger.log(level, line, event.path, name, event.reason.value)
+
+    def _call(self, hook: Callable[[Any], object] | None, event: object) -> None:
+        if hook is None:
+            return
+        try:
+            hook(event)
+        except Exception:
+            logger.exception("hook %r raised", hook)

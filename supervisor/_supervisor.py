@@ -1,0 +1,322 @@
+"""Opening a tree, and the handle through which a supervisor is used."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Hashable, Sequence
+from contextlib import asynccontextmanager
+from random import Random
+from typing import Any, TypeVar
+
+import attrs
+import trio
+
+from . import _admin
+from ._child import Child, ChildState
+from ._core import Core
+from ._errors import NotASupervisor
+from ._ref import Ref
+from ._reports import Hooks
+from ._snapshot import SupervisorSnapshot, snapshot_of_supervisor
+from ._specs import AutoShutdown, ChildSpec, RestartLimit, Strategy, SupervisorSpec
+from ._tree import Tree
+
+M = TypeVar("M")
+
+
+@attrs.frozen(kw_only=True)
+class ChildInfo:
+    """One line of `Supervisor.which_children`."""
+
+    id: str
+    ref: Ref[Any]  # Any: children of one supervisor differ in their messages
+    state: ChildState
+    is_supervisor: bool
+
+
+@attrs.frozen(kw_only=True)
+class ChildCounts:
+    """What `Supervisor.count_children` says. OTP: `supervisor:count_children/1`."""
+
+    specs: int
+    """All children, running or not."""
+    active: int
+    """Those with a living incarnation."""
+    supervisors: int
+    workers: int
+
+
+class Supervisor:
+    """A running supervisor, as its users see it. Stays valid across the supervisor's own restarts."""
+
+    __slots__ = ("__weakref__", "_core")
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+
+    def __repr__(self) -> str:
+        return f"<Supervisor {self.path!r}>"
+
+    @property
+    def id(self) -> str:
+        """Its id; the root's is `"root"` unless told otherwise."""
+        return self._core.spec.id
+
+    @property
+    def path(self) -> str:
+        """Where it stands in its tree."""
+        return self._core.path
+
+    # --- changing it
+
+    async def start_child(self, spec: ChildSpec[M]) -> Ref[M]:
+        """Start a child and return its ref once it reported `started()`.
+
+        A static supervisor puts it last in the start order; it does not come back if the supervisor itself is
+        restarted. Context variables are the caller's, for every incarnation. A dynamic supervisor starts children of
+        several callers concurrently; a static one starts one after another.
+
+        Raises:
+            StartFailed: It raised, or returned, before `started()`; `__cause__` is its error. Nothing is left.
+            AlreadyStarted: A child of that id runs.
+            AlreadyPresent: A child of that id is listed, stopped.
+            TooManyChildren: `max_children` is reached.
+            SupervisorStopped: The supervisor stops, or waits for its own restart.
+            SpecError: The spec does not fit this supervisor.
+
+        Cancellation:
+            The child is stopped again, in its grace; nothing is left behind.
+        """
+        child, _ = await _admin.start_child(self._core, spec)
+        return child.ref
+
+    async def start_child_with_value(self, spec: ChildSpec[M]) -> tuple[Ref[M], Any]:
+        """As `start_child`, and return what the child gave to `started()` too (None if it was ignored)."""
+        child, value = await _admin.start_child(self._core, spec)
+        return child.ref, value
+
+    async def start_supervisor(self, spec: SupervisorSpec) -> Supervisor:
+        """As `start_child`, for a nested supervisor."""
+        child, _ = await _admin.start_child(self._core, spec)
+        return self.supervisor(child.id)
+
+    async def terminate_child(self, id: str) -> None:  # noqa: A002  the spec's own word
+        """Stop a child in its grace. It stays listed, to `restart_child` or `delete_child`.
+
+        A temporary child, and any child of a dynamic supervisor, is forgotten. A stopped child is no error.
+
+        Raises:
+            NoSuchChild: There is none of that id.
+            SupervisorStopped: The supervisor stops, or waits for its own restart.
+
+        Cancellation:
+            The stop, once begun, goes on.
+        """
+        await _admin.terminate_child(self._core, id)
+
+    async def restart_child(self, id: str) -> Ref[Any]:  # noqa: A002
+        """Start a stopped child again; its ref stays what it was. Costs no restart budget.
+
+        Raises:
+            NoSuchChild: There is none of that id.
+            ChildRunning: It runs.
+            ChildRestarting: Its restart is under way.
+            NotForDynamic: This supervisor is dynamic.
+            StartFailed: It did not start; it stays listed, stopped.
+            SupervisorStopped: The supervisor stops, or waits for its own restart.
+        """
+        return (await _admin.restart_child(self._core, id)).ref
+
+    async def delete_child(self, id: str) -> None:  # noqa: A002
+        """Forget a stopped child.
+
+        Raises:
+            NoSuchChild: There is none of that id.
+            ChildRunning: It runs; terminate it first.
+            ChildRestarting: Its restart is under way.
+            NotForDynamic: This supervisor is dynamic.
+            SupervisorStopped: The supervisor stops, or waits for its own restart.
+        """
+        await _admin.delete_child(self._core, id)
+
+    async def stop(self) -> None:
+        """Stop all children in reverse order and then the supervisor, and wait until that is done.
+
+        A nested one is terminated as its supervisor's child.
+
+        Cancellation:
+            The stop goes on.
+        """
+        core = self._core
+        if core.child is not None:
+            await _admin.terminate_child(core.child.parent, core.child.id)
+        else:
+            core.tree.request_stop()
+            await core.tree.done.wait()
+
+    # --- seeing
+
+    def ref(self, id: str) -> Ref[Any]:  # noqa: A002
+        """Return the ref of the child of that id, running or not; never waits.
+
+        Static children's refs exist before the first child starts.
+
+        Raises:
+            NoSuchChild: There is none of that id.
+        """
+        return _admin.find(self._core, id).ref
+
+    def find(self, id: str) -> Ref[Any] | None:  # noqa: A002
+        """Return the ref of the child of that id, or None."""
+        child = self._core.children.get(id)
+        return None if child is None else child.ref
+
+    def supervisor(self, id: str) -> Supervisor:  # noqa: A002
+        """Return the handle of a nested supervisor.
+
+        Raises:
+            NoSuchChild: There is no child of that id.
+            NotASupervisor: It is an actor.
+        """
+        child = _admin.find(self._core, id)
+        if child.core is None:
+            raise NotASupervisor(self.path, id)
+        return child.core.handle
+
+    def get_spec(self, id: str) -> ChildSpec[Any] | SupervisorSpec:  # noqa: A002
+        """Return the spec of the child of that id.
+
+        Raises:
+            NoSuchChild: There is none of that id.
+        """
+        return _admin.find(self._core, id).spec
+
+    def which_children(self) -> tuple[ChildInfo, ...]:
+        """List the children in start order."""
+        return tuple(_info(child) for child in self._core.children.values())
+
+    def count_children(self) -> ChildCounts:
+        """Count the children."""
+        children = self._core.children.values()
+        supervisors = sum(child.core is not None for child in children)
+        return ChildCounts(
+            specs=len(children),
+            active=sum(child.incarnation is not None for child in children),
+            supervisors=supervisors,
+            workers=len(children) - supervisors,
+        )
+
+    def snapshot(self, *, await_stacks: bool = True) -> SupervisorSnapshot:
+        """Describe the supervisor and all below it as it is now; never waits.
+
+        Args:
+            await_stacks: Whether to say where each actor waits: about 20 µs an actor.
+        """
+        return snapshot_of_supervisor(self._core, await_stacks=await_stacks)
+
+    def whereis(self, name: Hashable) -> Ref[Any] | None:
+        """Return the ref of the actor of this tree that holds `name`, if one does."""
+        return self._core.tree.names.owner(name)
+
+    def members(self, group: Hashable) -> tuple[Ref[Any], ...]:
+        """Return the refs in `group`, in the order they joined."""
+        return self._core.tree.names.members(group)
+
+
+def _info(child: Child) -> ChildInfo:
+    return ChildInfo(
+        id=child.id, ref=child.ref, state=child.state, is_supervisor=child.core is not None
+    )
+
+
+@asynccontextmanager
+async def open_supervisor(
+    children: Sequence[ChildSpec[Any] | SupervisorSpec] = (),
+    *,
+    strategy: Strategy = Strategy.ONE_FOR_ONE,
+    limit: RestartLimit | None = None,
+    auto_shutdown: AutoShutdown = AutoShutdown.NEVER,
+    hooks: Hooks | None = None,
+    random: Random | None = None,
+    id: str = "root",  # noqa: A002  the spec's own word
+) -> AsyncIterator[Supervisor]:
+    """Open a supervision tree around a block: `async with open_supervisor([...]) as sup:`.
+
+    The children start in order before the block begins. The block counts as the child that started last: however it
+    ends, cancelled or not, the children are stopped after it, in reverse order, each in its grace. If the tree itself
+    gives up, the block is cancelled first.
+
+    Args:
+        children: Static children, in start order.
+        strategy: Which siblings go down with one that is restarted.
+        limit: The restart limit; None is the default one.
+        auto_shutdown: Whether the end of significant children ends the tree (and cancels the block).
+        hooks: Called synchronously about what happens.
+        random: Source of the backoffs' jitter; give a seeded one for repeatable runs.
+        id: Name of the root, the first part of every path.
+
+    Raises:
+        ExceptionGroup: As a nursery's: what the block raised, and `StartFailed` or `RestartLimitExceeded` of the
+            tree. KeyboardInterrupt, SystemExit and a foreign Cancelled that came out of a child are in it too.
+
+    Cancellation:
+        Shuts down in order; `Cancelled` goes on when all children have ended. A cancel or interrupt that arrives
+        while they stop ends their graces at once.
+    """
+    spec = SupervisorSpec(
+        id=id,
+        children=children,
+        strategy=strategy,
+        limit=RestartLimit() if limit is None else limit,
+        auto_shutdown=auto_shutdown,
+    )
+    async with open_tree(spec, hooks=hooks, random=random) as tree:
+        yield tree.root.handle
+
+
+async def serve_supervisor(
+    spec: SupervisorSpec,
+    *,
+    hooks: Hooks | None = None,
+    random: Random | None = None,
+    task_status: trio.TaskStatus[Supervisor] = trio.TASK_STATUS_IGNORED,
+) -> None:
+    """Run a supervision tree as a task: `sup = await nursery.start(serve_supervisor, spec)`.
+
+    Reports started once all static children have. Returns when the tree was stopped with `Supervisor.stop` or has
+    shut itself down.
+
+    Raises:
+        StartFailed: A static child did not start.
+        RestartLimitExceeded: The tree gave up.
+
+    Cancellation:
+        As `open_supervisor`.
+    """
+    try:
+        async with open_tree(spec, hooks=hooks, random=random) as tree:
+            task_status.started(tree.root.handle)
+            await tree.done.wait()
+    except BaseExceptionGroup as group:
+        if len(group.exceptions) == 1:  # the nursery in there is nobody's business
+            raise group.exceptions[0] from None
+        raise
+
+
+@asynccontextmanager
+async def open_tree(
+    spec: SupervisorSpec, *, hooks: Hooks | None, random: Random | None
+) -> AsyncIterator[Tree]:
+    """Run a tree in a task of its own, around a block."""
+    tree = Tree(spec, hooks=hooks, random=random, make_handle=Supervisor)
+    async with trio.open_nursery() as host:
+        host.start_soon(tree.run, name=spec.id)
+        try:
+            await tree.until_started()
+            if tree.started.is_set():
+                with tree.host:
+                    yield tree
+        finally:
+            tree.host_done.set()
+            await tree.close()
+    if not tree.started.is_set():
+        raise AssertionError("a tree that did not start raises")

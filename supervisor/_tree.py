@@ -1,0 +1,146 @@
+"""What one tree shares: the nursery all its tasks live in, its timers, hooks, randomness, and its end."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from contextvars import copy_context
+from random import Random
+from typing import TYPE_CHECKING, Any
+
+import trio
+from trio.lowlevel import enable_ki_protection
+
+from ._actor import Actor, body_of_class
+from ._core import Core
+from ._names import Names
+from ._reports import Hooks, Reporter
+from ._specs import ChildSpec, SupervisorSpec
+from ._timers import Clock
+
+if TYPE_CHECKING:
+    from ._supervisor import Supervisor
+
+
+class Tree:
+    """A root supervisor and all below it. Two trees share nothing."""
+
+    def __init__(
+        self,
+        spec: SupervisorSpec,
+        *,
+        hooks: Hooks | None,
+        random: Random | None,
+        make_handle: Callable[[Core], Supervisor],
+    ) -> None:
+        self.make_handle = make_handle
+        self.reporter = Reporter(hooks)
+        self.random = Random() if random is None else random  # noqa: S311  jitter, no secret
+        self.clock = Clock()
+        self.names = Names()
+        self.token = trio.lowlevel.current_trio_token()
+        self.dying = False
+        """A KeyboardInterrupt, SystemExit or foreign Cancelled came out of a child: nothing is restarted."""
+        self.started = trio.Event()
+        self.done = trio.Event()
+        self.host = trio.CancelScope()
+        """The host's body: it counts as the child that started last, so it goes first."""
+        self.host_done = trio.Event()
+        self._fatal: list[BaseException] = []
+        self._scope = trio.CancelScope()
+        self.root = Core(self, spec, spec.id, copy_context(), None)
+
+    def body_of(self, spec: ChildSpec[Any]) -> Callable[..., Awaitable[object]]:
+        """Return the async function that is one life of such a child."""
+        start = spec.start
+        if isinstance(start, type) and issubclass(start, Actor):
+            return body_of_class(start)
+        return start
+
+    def fence(self, error: BaseException) -> Exception | None:
+        """Return the part of `error` that is a crash; what is none ends the tree."""
+        if isinstance(error, Exception):
+            return error
+        crash: BaseException | None = None
+        rest: BaseException | None = error
+        if isinstance(error, BaseExceptionGroup):
+            crash, rest = error.split(Exception)
+        if rest is not None:
+            self.dying = True
+            self._fatal.append(rest)
+            self._scope.cancel()
+        return crash if isinstance(crash, Exception) else None
+
+    @enable_ki_protection
+    async def run(self) -> None:
+        """Be the tree: the body of a task of its own in the host's nursery.
+
+        All children live in one nursery that the host's cancellation does not reach, so that they can be stopped in
+        order; `request_stop` is how the host's end gets in.
+        """
+        error: BaseException | None = None
+        try:
+            with trio.CancelScope(shield=True):
+                async with trio.open_nursery() as self.nursery:
+                    self.clock.open(self.nursery)
+                    try:
+                        with self._scope:
+                            await self.root.run(self.started.set)
+                    except Exception as exc:  # noqa: BLE001  goes on, once the tasks have ended
+                        error = exc
+                    self.clock.close()
+        finally:
+            self.done.set()
+        errors = [*self._fatal, *([] if error is None else [error])]
+        self._fatal = []
+        try:
+            if len(errors) == 1:
+                raise errors[0]
+            if errors:
+                raise BaseExceptionGroup("the tree ended", errors)
+        finally:
+            del errors, error
+
+    async def end_host(self) -> None:
+        """Let the host's body end before the children do."""
+        if self.started.is_set():
+            self.host.cancel()
+            await self.host_done.wait()
+
+    def request_stop(self) -> None:
+        """Stop all children in order, each in its grace; the host's body, if it still runs, goes on."""
+        self.host_done.set()
+        self.host = trio.CancelScope()
+        self._scope.cancel()
+
+    async def until_started(self) -> None:
+        """Wait until the static children have started, or the tree has ended instead."""
+        async with trio.open_nursery() as nursery:
+
+            async def wait(event: trio.Event) -> None:
+                await event.wait()
+                nursery.cancel_scope.cancel()
+
+            nursery.start_soon(wait, self.started)
+            nursery.start_soon(wait, self.done)
+
+    @enable_ki_protection
+    async def close(self) -> None:
+        """Stop everything and wait for it, whatever happens meanwhile.
+
+        A cancel or interrupt that arrives while the children stop ends their graces at once.
+        """
+        self.request_stop()
+        error: BaseException | None = None
+        cancelled = trio.current_effective_deadline() <= trio.current_time()
+        while not self.done.is_set():
+            try:
+                with trio.CancelScope(shield=cancelled):
+                    await self.done.wait()
+            except BaseException as exc:  # noqa: BLE001  Cancelled or KeyboardInterrupt: goes on below
+                error, cancelled = exc, True
+                self.root.hurry()
+        if error is not None:
+            try:
+                raise error
+            finally:
+                del error
