@@ -1,22 +1,22 @@
 """Supervised actors on Trio: OTP's supervision, in Trio's manners.
 
-    import attrs, trio
-    from greenroom.supervisor import ChildSpec, Inbox, Request, open_supervisor
+import attrs, trio
+from greenroom.supervisor import ChildSpec, Inbox, Request, open_supervisor
 
-    @attrs.frozen
-    class Add(Request[int]):
-        n: int
+@attrs.frozen
+class Add(Request[int]):
+    n: int
 
-    async def counter(inbox: Inbox[Add], task_status: trio.TaskStatus[None]) -> None:
-        total = 0
-        task_status.started()
-        async for message in inbox:
-            total += message.n
-            inbox.reply(total)
+async def counter(inbox: Inbox[Add], task_status: trio.TaskStatus[None]) -> None:
+    total = 0
+    task_status.started()
+    async for message in inbox:
+        total += message.n
+        inbox.reply(total)
 
-    async def main() -> None:
-        async with open_supervisor([ChildSpec(id="counter", start=counter)]) as sup:
-            print(await sup.ref("counter").ask(Add(1)))
+async def main() -> None:
+    async with open_supervisor([ChildSpec(id="counter", start=counter)]) as sup:
+        print(await sup.ref("counter").ask(Add(1)))
 """
 
 from ._actor import Actor, handles
@@ -84,19 +84,26 @@ from ._timers import Timer
 
 __all__ = [
     # trees
-    "Supervisor", "SupervisorSpec", "open_supervisor", "serve_supervisor", "ChildSpec", "check_specs",
+    "Supervisor", "SupervisorSpec", "open_supervisor", "serve_supervisor", "ChildSpec",
+    "check_specs",
     "Restart", "Strategy", "RestartLimit", "Backoff", "AutoShutdown",
     # actors
-    "Actor", "handles", "Inbox", "Ref", "Request", "Envelope", "ReplyTo", "Completion", "Down", "DownReason",
+    "Actor", "handles", "Inbox", "Ref", "Request", "Envelope", "ReplyTo", "Completion", "Down",
+    "DownReason",
     "Overflow", "Timer", "NameEvent",
     # seeing
     "Hooks", "ChildEvent", "OverflowEvent", "CrashReport", "Phase", "StuckReport", "DeadLetter",
-    "DeadLetterReason", "Exit", "ChildState", "ChildInfo", "ChildCounts", "ChildSnapshot", "SupervisorSnapshot",
+    "DeadLetterReason", "Exit", "ChildState", "ChildInfo", "ChildCounts", "ChildSnapshot",
+    "SupervisorSnapshot",
     "InboxStatistics",
     # errors
-    "ActorError", "ActorCrashed", "ActorStopped", "NoReply", "UnhandledMessage", "InboxFull", "InboxOverflowed",
-    "AskCycle", "RequestExpired", "NotARequest", "StashFull", "IncarnationEnded", "NameTaken", "Ignore",
-    "NotStarted", "StartFailed", "RestartLimitExceeded", "SpecError", "AdministrationError", "NoSuchChild",
-    "AlreadyStarted", "AlreadyPresent", "ChildRunning", "ChildRestarting", "NotForDynamic", "NotASupervisor",
+    "ActorError", "ActorCrashed", "ActorStopped", "NoReply", "UnhandledMessage", "InboxFull",
+    "InboxOverflowed",
+    "AskCycle", "RequestExpired", "NotARequest", "StashFull", "IncarnationEnded", "NameTaken",
+    "Ignore",
+    "NotStarted", "StartFailed", "RestartLimitExceeded", "SpecError", "AdministrationError",
+    "NoSuchChild",
+    "AlreadyStarted", "AlreadyPresent", "ChildRunning", "ChildRestarting", "NotForDynamic",
+    "NotASupervisor",
     "TooManyChildren", "SupervisorStopped", "SupervisorBusy",
 ]  # fmt: skip

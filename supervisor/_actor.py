@@ -1,4 +1,7 @@
-"""`Actor`: a class for each kind of actor, an instance for each incarnation. Sugar over the async function."""
+"""`Actor`: a class for each kind of actor, an instance for each incarnation.
+
+Sugar over the async function, which is the primitive.
+"""
 
 from __future__ import annotations
 
@@ -18,14 +21,15 @@ F = TypeVar("F", bound=Callable[..., object])
 
 _HANDLES = "_greenroom_handles"
 
-Handler = Callable[[Any, Any], Any]  # Any: (actor, message) -> reply, of types the table does not know
+# Any: (actor, message) -> reply, of types the table does not know
+Handler = Callable[[Any, Any], Any]
 
 
 def handles(*message_types: type) -> Callable[[F], F]:
     """Mark a method, sync or async, as the handler of these message types.
 
-    Its return value is the reply to a `Request`, unless the method has answered or taken the reply itself. Subclasses
-    of a message type go to its handler if they have none of their own.
+    Its return value is the reply to a `Request`, unless the method has answered or taken the reply
+    itself. Subclasses of a message type go to its handler if they have none of their own.
     """
 
     def mark(method: F) -> F:
@@ -38,8 +42,8 @@ def handles(*message_types: type) -> Callable[[F], F]:
 class Actor(Generic[M]):
     """Base of actors written as classes.
 
-    A new instance is made, as `cls(*spec.args)`, for every incarnation, so a crash forgets its attributes. Set up
-    what does not await in `__init__`, the rest in `started`.
+    A new instance is made, as `cls(*spec.args)`, for every incarnation, so a crash forgets its
+    attributes. Set up what does not await in `__init__`, the rest in `started`.
     """
 
     inbox: Inbox[M]
@@ -64,12 +68,12 @@ class Actor(Generic[M]):
     async def stopping(self, exit_: Exit) -> None:
         """Clean up, in the grace: shielded, and cancelled after `shutdown_seconds`.
 
-        Called once `started` had been, with `NORMAL` after `stop()`, `STOPPED` when the supervisor stops the actor,
-        `CRASHED` when a handler raised.
+        Called once `started` had been, with `NORMAL` after `stop()`, `STOPPED` when the supervisor
+        stops the actor, `CRASHED` when a handler raised.
         """
 
     async def unhandled(self, message: M) -> Any:  # Any: a reply
-        """Take a message no handler is for: a dead letter, and for a request `UnhandledMessage` to its asker."""
+        """Take a message no handler is for: a dead letter; an asker gets `UnhandledMessage`."""
         error = UnhandledMessage(self.inbox.ref.path, type(message).__qualname__)
         self.inbox.bury(DeadLetterReason.UNHANDLED, error)
 
@@ -78,7 +82,7 @@ class Actor(Generic[M]):
         self._stop_requested = True
 
     def snapshot(self) -> Any:  # Any: the actor's own kind of state
-        """Return what the next incarnation shall start from; called after each message if overridden."""
+        """Return what the next incarnation starts from; called after each message if overridden."""
 
     def restore(self, state: Any) -> None:
         """Take what `snapshot` last returned; called before `started`, if there was one."""

@@ -1,7 +1,8 @@
 """Administration: adding, stopping, restarting and forgetting children while a supervisor runs.
 
-OTP: `supervisor:start_child/2` and its sisters; what each refuses is its own error type. Through the loop of a static
-supervisor these are done one after another; a dynamic supervisor does them in the caller's task.
+OTP: `supervisor:start_child/2` and its sisters; what each refuses is its own error type. Through
+the loop of a static supervisor these are done one after another; a dynamic supervisor does them in
+the caller's task.
 """
 
 from __future__ import annotations
@@ -122,7 +123,7 @@ async def _call(core: Core, child_id: str, call: Call) -> Any:  # Any: as Call.v
 
 
 def _check_not_waited_for(core: Core) -> None:
-    """Refuse a call from a child for whose start, or end, the loop waits: it would never be done."""
+    """Refuse a child for whose start, or end, the loop waits: its call would never be done."""
     actor = current_actor()
     while actor is not None and actor.child.parent is not core:
         if actor.started and not actor.stopping:

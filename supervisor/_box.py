@@ -1,8 +1,9 @@
 """The queue of one child: bounded, in order, outlives its incarnations.
 
-Not a `trio.open_memory_channel`: a crash must be able to put a message back in front, the reserved lane must pass a
-full queue without overtaking what was sent before it, and a full queue may drop its oldest. One deque does all three,
-and needs no draining to be fast. Who waits for room waits in FIFO order, as on a memory channel.
+Not a `trio.open_memory_channel`: a crash must be able to put a message back in front, the reserved
+lane must pass a full queue without overtaking what was sent before it, and a full queue may drop
+its oldest. One deque does all three, and needs no draining to be fast. Who waits for room waits in
+FIFO order, as on a memory channel.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import trio
 from trio.lowlevel import Abort, RaiseCancelT, Task, checkpoint, current_task, enable_ki_protection
 
 from ._errors import ActorStopped, InboxFull, InboxOverflowed
-from ._messages import DeadLetter, DeadLetterReason, Envelope
+from ._messages import DeadLetter, DeadLetterReason, Envelope, is_envelope
 from ._reports import OverflowEvent
 from ._specs import Overflow
 from ._waiting import check_cycle, current_actor
@@ -27,10 +28,12 @@ SEND_BUDGET = 64  # sends in a row, to one inbox, without a checkpoint; a memory
 
 
 class Box:
-    """Where messages for a child wait. `items` holds bare messages, or `Envelope`s where more than the message counts.
+    """Where messages for a child wait.
 
-    `limit` is what `len(items)` is compared with on the fast paths: the capacity plus what lies in the reserved lane,
-    or 0 once closed, so that one comparison covers both.
+    `items` holds bare messages, or `Envelope`s where more than the message counts.
+
+    `limit` is what `len(items)` is compared with on the fast paths: the capacity plus what lies in
+    the reserved lane, or 0 once closed, so that one comparison covers both.
     """
 
     __slots__ = (
@@ -119,7 +122,7 @@ class Box:
             self.child.fail(InboxOverflowed(self.child.path, self.capacity))
 
     def deliver(self, message: object, incarnation: int) -> Envelope[Any]:
-        """Add a message of the library's own to the reserved lane: it passes a full box, in order."""
+        """Add a message of the library's own, past a full box but in order: the reserved lane."""
         envelope: Envelope[Any] = Envelope(message, reserved=incarnation)
         self.limit += 1
         self.append(envelope)
@@ -133,7 +136,7 @@ class Box:
 
     def _drop_oldest(self, full: InboxFull) -> bool:
         for index, item in enumerate(self.items):
-            if not (type(item) is Envelope and item.reserved):
+            if not (is_envelope(item) and item.reserved):
                 del self.items[index]
                 self.bury(item, DeadLetterReason.OVERFLOW, full)
                 return True
@@ -169,7 +172,7 @@ class Box:
     def take(self) -> Any:  # Any: as items
         """Remove the first item and let a waiting sender put its own in."""
         item = self.items.popleft()
-        if type(item) is Envelope and item.reserved and not item.taken:
+        if is_envelope(item) and item.reserved and not item.taken:
             item.taken = True
             self.limit -= 1
         if self.senders:
@@ -201,7 +204,7 @@ class Box:
     def forget_reserved(self) -> None:
         """Remove what was owed to an incarnation that has ended."""
         if self.limit != self.capacity and not self.closed:
-            kept = [i for i in self.items if not (type(i) is Envelope and i.reserved)]
+            kept = [i for i in self.items if not (is_envelope(i) and i.reserved)]
             self.items.clear()
             self.items.extend(kept)
             self.limit = self.capacity
@@ -209,9 +212,9 @@ class Box:
     # --- ending
 
     def bury(self, item: object, reason: DeadLetterReason, error: Exception) -> None:
-        """Make `item` a dead letter; its asker, if any, gets `error`. Withdrawn requests just go."""
+        """Make `item` a dead letter; its asker gets `error`. A withdrawn request just goes."""
         message, asked = item, False
-        if type(item) is Envelope:
+        if is_envelope(item):
             if item.reserved or item.stale:
                 return
             message, asked = item.message, item.reply_to is not None
@@ -220,7 +223,7 @@ class Box:
         self.child.tree.reporter.dead_letter(letter)
 
     def close(self) -> None:
-        """No incarnation will come: everything that waits, and all that will be sent, is dead letters."""
+        """No incarnation will come: what waits, and all that will be sent, is dead letters."""
         if self.closed:
             return
         self.closed = True
@@ -246,4 +249,4 @@ class Box:
 
 def as_envelope(item: object) -> Envelope[Any]:
     """Return `item` as an envelope, wrapping a bare message."""
-    return item if type(item) is Envelope else Envelope(item)
+    return item if is_envelope(item) else Envelope(item)

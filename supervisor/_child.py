@@ -1,9 +1,9 @@
-"""A child and its incarnations: one task and one cancel scope for each life, and what ends with it."""
+"""A child and its incarnations: one task and one cancel scope a life, and what ends with it."""
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Generator
 from contextlib import contextmanager
 from contextvars import Context
 from enum import Enum
@@ -15,9 +15,9 @@ from trio.lowlevel import disable_ki_protection, enable_ki_protection
 from ._box import Box
 from ._errors import ActorCrashed, ActorStopped, NotStarted
 from ._inbox import Inbox
-from ._messages import DeadLetterReason, Down, DownReason, Envelope, Pending, ReplyTo
+from ._messages import DeadLetterReason, Down, DownReason, Envelope, Pending, ReplyTo, is_envelope
 from ._ref import Ref
-from ._reports import CrashReport, Phase, StuckReport, crash_report
+from ._reports import CrashReport, StuckReport
 from ._specs import ChildSpec, Overflow, SupervisorSpec
 from ._strategy import Exit
 from ._timers import Timer
@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from ._core import Core
     from ._tree import Tree
 
-STUCK_AFTER_SECONDS = 1.0  # after the end of its grace; a cancelled clean-up may still take a few passes
+# After the end of its grace: a cancelled clean-up may still take a few passes.
+STUCK_AFTER_SECONDS = 1.0
 
 
 class ChildState(Enum):
@@ -167,7 +168,7 @@ class Incarnation:
             child.parent.child_ended(child, self, None)
 
     @contextmanager
-    def grace(self) -> Iterator[trio.CancelScope]:
+    def grace(self) -> Generator[trio.CancelScope, None, None]:
         """Shield the block until the grace is over."""
         deadline = self.grace_deadline if self.stopping else float("inf")
         with trio.CancelScope(shield=True, deadline=deadline) as scope:
@@ -210,7 +211,7 @@ class Incarnation:
         return timer
 
     def watch(self, target: Child) -> None:
-        """Owe this incarnation one `Down` about the target's present, or last, or else first, life."""
+        """Owe this incarnation one `Down` about the target's present, last, or else first life."""
         if self.watching is None:
             self.watching = {}
         if target in self.watching:
@@ -238,9 +239,9 @@ class Incarnation:
             if watchers is not None:
                 watchers.pop(self, None)
         for item in tuple(self.child.box.items):
-            if type(item) is Envelope and isinstance(item.message, Down):
-                if item.message.ref is target.ref:
-                    self.child.box.forget(item)
+            message = item.message if is_envelope(item) else None
+            if isinstance(message, Down) and message.ref is target.ref:
+                self.child.box.forget(item)
 
     def on_end(self, callback: Callable[[], object]) -> None:
         """Call `callback` at the end of this life."""

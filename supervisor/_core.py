@@ -1,7 +1,8 @@
 """A supervisor's loop: one task that starts, restarts and stops its children, one thing at a time.
 
-As OTP's supervisor, which is one process: what happens meanwhile waits in `jobs`. A dynamic supervisor has no order
-to keep among its children, so it starts and stops them without the loop, concurrently.
+As OTP's supervisor, which is one process: what happens meanwhile waits in `jobs`. A dynamic
+supervisor has no order to keep among its children, so it starts and stops them without the loop,
+concurrently.
 """
 
 from __future__ import annotations
@@ -290,7 +291,7 @@ class Core:
             child.notify(incarnation.watchers, will_restart=returns)
         self._report(child, incarnation, exit_, report)
         child.wake()
-        self._follow_up(child, incarnation, exit_, report)
+        self._follow_up(child, incarnation, report)
 
     def _classify(
         self, child: Child, incarnation: Incarnation, error: BaseException | None
@@ -337,7 +338,7 @@ class Core:
             )
 
     def _follow_up(
-        self, child: Child, incarnation: Incarnation, exit_: Exit, report: CrashReport | None
+        self, child: Child, incarnation: Incarnation, report: CrashReport | None
     ) -> None:
         """Do, or post, what an end calls for."""
         if self.stopping:
@@ -429,7 +430,7 @@ class Core:
         )
 
     async def _restart_job(self, child: Child, number: int, report: CrashReport | None) -> None:
-        """Restart a child and its group, at the cost of one unit. OTP: supervisor.erl, restart/2."""
+        """Restart a child and its group for one unit of budget. OTP: supervisor.erl, restart/2."""
         if not self._is_waiting(child, number):
             return  # a group restart, or somebody by hand, came first
         error = self.admit(child, report)

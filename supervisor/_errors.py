@@ -1,9 +1,12 @@
 """Every error the library raises, split by who can act on it.
 
-`SpecError` and `AdministrationError` say that the caller asked for something wrong. `ActorCrashed`, `ActorStopped` and
-`RequestExpired` say that an actor could not answer. `StartFailed` and `RestartLimitExceeded` say that the tree itself
-is in trouble. Attributes carry the data; `str()` says the actual values.
+`SpecError` and `AdministrationError` say that the caller asked for something wrong. `ActorCrashed`,
+`ActorStopped` and `RequestExpired` say that an actor could not answer. `StartFailed` and
+`RestartLimitExceeded` say that the tree itself is in trouble. Attributes carry the data; `str()`
+says the actual values.
 """
+
+# ruff: noqa: N818  the names say what happened, as trio.WouldBlock and trio.Cancelled do
 
 from __future__ import annotations
 
@@ -25,7 +28,8 @@ class ActorError(Exception):
 class ActorCrashed(ActorError):
     """The incarnation that had the request in hand ended before it answered; another one may come.
 
-    The request may or may not have had its effect. Asking again is safe only if the request is idempotent.
+    The request may or may not have had its effect. Asking again is safe only if the request is
+    idempotent.
     """
 
     def __init__(self, actor: str, report: CrashReport | None = None) -> None:
@@ -75,7 +79,10 @@ class UnhandledMessage(ActorError):
 
 
 class InboxFull(ActorError, trio.WouldBlock):
-    """The inbox had no free place; nothing was enqueued. `Ref.tell` under `Overflow.WAIT` waits for one."""
+    """The inbox had no free place; nothing was enqueued.
+
+    `Ref.tell` under `Overflow.WAIT` waits for one.
+    """
 
     def __init__(self, actor: str, capacity: int) -> None:
         super().__init__(actor, capacity)
@@ -93,11 +100,11 @@ class InboxOverflowed(ActorError):
         self.actor, self.capacity = actor, capacity
 
     def __str__(self) -> str:
-        return f"inbox of {self.actor!r} ran over ({self.capacity} messages), and its policy is to fail"
+        return f"inbox of {self.actor!r} ran over ({self.capacity} messages): its policy is to fail"
 
 
 class AskCycle(ActorError):
-    """This ask or waiting tell would wait for an actor that, through others, waits for the caller."""
+    """This ask or waiting tell would wait for an actor that itself, or through others, waits."""
 
     def __init__(self, actors: tuple[str, ...]) -> None:
         super().__init__(actors)
@@ -109,7 +116,7 @@ class AskCycle(ActorError):
 
 
 class RequestExpired(ActorError, trio.TooSlowError):
-    """The deadline that came with the request in hand passed while the handler asked somebody else."""
+    """The deadline of the request in hand passed while its handler asked somebody else."""
 
     def __init__(self, actor: str) -> None:
         super().__init__(actor)
@@ -120,7 +127,7 @@ class RequestExpired(ActorError, trio.TooSlowError):
 
 
 class NotARequest(ActorError):
-    """`Inbox.reply` or `take_reply` was called while the message in hand is not an unanswered request."""
+    """`Inbox.reply` or `take_reply` was called with no unanswered request in hand."""
 
     def __init__(self, actor: str, why: str) -> None:
         super().__init__(actor, why)
@@ -166,11 +173,13 @@ class NameTaken(ActorError):
 # --- starting, restarting
 
 
-class Ignore(Exception):  # noqa: N818  a signal, as StopIteration is
-    """Raise before `task_status.started()` to say: leave me out, that is no failure (OTP's `ignore`).
+class Ignore(Exception):
+    """Raise before `task_status.started()` to say: leave me out, that is no failure.
 
-    `start_child` then returns the ref of a child that does not run. A temporary or dynamic child is forgotten, any
-    other stays listed as stopped, and group restarts try it again.
+    OTP's `ignore`.
+
+    `start_child` then returns the ref of a child that does not run. A temporary or dynamic child is
+    forgotten, any other stays listed as stopped, and group restarts try it again.
     """
 
 
@@ -204,7 +213,12 @@ class RestartLimitExceeded(ActorError):
     """A supervisor gave up: more restarts than its limit allows. All its children are stopped."""
 
     def __init__(
-        self, supervisor: str, child: str, max_restarts: int, max_seconds: float, report: CrashReport | None = None
+        self,
+        supervisor: str,
+        child: str,
+        max_restarts: int,
+        max_seconds: float,
+        report: CrashReport | None = None,
     ) -> None:
         super().__init__(supervisor, child, max_restarts, max_seconds, report)
         self.supervisor, self.child = supervisor, child
@@ -215,8 +229,8 @@ class RestartLimitExceeded(ActorError):
     def __str__(self) -> str:
         last = "" if self.report is None else f"; last: {self.report.summary}"
         return (
-            f"{self.supervisor!r} restarted more than {self.max_restarts} times in {self.max_seconds} s, "
-            f"lastly {self.child!r}{last}"
+            f"{self.supervisor!r} restarted more than {self.max_restarts} times"
+            f" in {self.max_seconds} s, lastly {self.child!r}{last}"
         )
 
 
@@ -274,7 +288,7 @@ class NotForDynamic(AdministrationError):
     """A dynamic supervisor keeps no stopped children: there is nothing to restart or delete."""
 
     def __str__(self) -> str:
-        return f"{self.supervisor!r} is dynamic: child {self.child!r} cannot be restarted or deleted by hand"
+        return f"{self.supervisor!r} is dynamic: {self.child!r} cannot be restarted or deleted"
 
 
 class NotASupervisor(AdministrationError):
@@ -293,7 +307,9 @@ class TooManyChildren(AdministrationError):
         self.max_children = max_children
 
     def __str__(self) -> str:
-        return f"{self.supervisor!r} has its {self.max_children} children; {self.child!r} is one too many"
+        return (
+            f"{self.supervisor!r} has {self.max_children} children; {self.child!r} is one too many"
+        )
 
 
 class SupervisorStopped(AdministrationError):
@@ -304,7 +320,7 @@ class SupervisorStopped(AdministrationError):
 
 
 class SupervisorBusy(AdministrationError):
-    """A child asked, while it starts, the supervisor that waits for it: that would never end."""
+    """A child called, while it starts or stops, the supervisor that waits for it."""
 
     def __str__(self) -> str:
-        return f"{self.supervisor!r} is waiting for its child {self.child!r} to start; call it after started()"
+        return f"{self.supervisor!r} itself waits for its child {self.child!r} to start or to stop"

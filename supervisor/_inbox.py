@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator
+from collections.abc import Generator, Hashable
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 import trio
 from trio.lowlevel import Abort, RaiseCancelT, checkpoint, current_task, enable_ki_protection
 
 from ._box import as_envelope
 from ._errors import IncarnationEnded, NoReply, NotARequest, StashFull
-from ._messages import DeadLetterReason, Envelope, Pending, ReplyTo, Request
+from ._messages import DeadLetterReason, Envelope, Pending, ReplyTo, Request, is_envelope
 from ._ref import Ref, submit, submit_nowait
 from ._timers import Timer
 
@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 M = TypeVar("M")
 R = TypeVar("R")
 
-RECEIVE_BUDGET = 64  # messages in a row without a checkpoint; 64 keeps a pass below 1 ms of our own time
+# Messages in a row without a checkpoint; keeps a pass below 1 ms of our own time.
+RECEIVE_BUDGET = 64
 
 _NOTHING: Any = object()  # no message in hand; Any so that it can stand where a message does
 
@@ -30,8 +31,8 @@ _NOTHING: Any = object()  # no message in hand; Any so that it can stand where a
 class Inbox(Generic[M]):
     """What an actor receives from. Belongs to one incarnation; the messages behind it outlive that.
 
-    Only one task may receive at a time. `async for message in inbox` never ends by itself: the actor returns, or
-    its supervisor cancels it.
+    Only one task may receive at a time. `async for message in inbox` never ends by itself: the
+    actor returns, or its supervisor cancels it.
     """
 
     __slots__ = ("_asked", "_box", "_budget", "_hand", "_incarnation", "_items")
@@ -74,10 +75,14 @@ class Inbox(Generic[M]):
     async def receive(self) -> M:
         """Return the next message; it is *in hand* until the next call.
 
-        Requests that nobody waits for any more are skipped. Checkpoints when it has to wait, and every so often.
+        Requests that nobody waits for any more are skipped. Checkpoints when it has to wait, and
+        every so often.
+
+        A request in hand that was neither answered nor taken ends here: its asker gets `NoReply`.
 
         Raises:
-            NoReply: never here; the *asker* gets it if the request in hand was not answered or taken by now.
+            trio.BusyResourceError: Another task is receiving.
+            IncarnationEnded: This inbox belongs to a former life.
 
         Cancellation:
             Loses nothing: a message is taken only when it is returned.
@@ -88,7 +93,7 @@ class Inbox(Generic[M]):
             self._hand = message = items.popleft()
             if self._box.senders:
                 self._box.admit()
-            return message  # type: ignore[no-any-return]  # the queue is untyped, Ref.tell is not
+            return cast("M", message)
         return await self._receive_slowly()
 
     __anext__ = receive
@@ -104,11 +109,12 @@ class Inbox(Generic[M]):
         item = self._take()
         if item is _NOTHING:
             raise trio.WouldBlock
-        self._hold(item)
-        return item.message if type(item) is Envelope else item
+        return self._hold(item)
 
     async def receive_batch(self, max_messages: int) -> list[Envelope[M]]:
-        """Return at least one message and at most `max_messages`; all of them are in hand until the next receive.
+        """Return at least one message and at most `max_messages`.
+
+        All of them are in hand until the next receive.
 
         Cancellation:
             Loses nothing.
@@ -122,7 +128,7 @@ class Inbox(Generic[M]):
         return list(batch)
 
     def receive_batch_nowait(self, max_messages: int) -> list[Envelope[M]]:
-        """Add what waits, at most `max_messages`, to what is in hand, and return it; empty if nothing waits."""
+        """Add what waits, at most `max_messages`, to what is in hand; return it, perhaps empty."""
         self._check_alive()
         batch = self._hand_as_batch()
         before = len(batch)
@@ -133,8 +139,7 @@ class Inbox(Generic[M]):
     async def _receive_slowly(self) -> M:
         self._put_down()
         item = await self._next()
-        self._hold(item)
-        return item.message if type(item) is Envelope else item
+        return self._hold(item)
 
     @enable_ki_protection
     async def _next(self) -> Any:  # Any: a bare message or an Envelope
@@ -147,7 +152,7 @@ class Inbox(Generic[M]):
                 await checkpoint()
             elif not self._items:
                 await self._wait()
-                if incarnation.stopping:  # woken, then told to stop: leave the message for the next one
+                if incarnation.stopping:  # woken, then told to stop: leave it for the next one
                     await checkpoint()
             if self._budget:
                 self._budget -= 1
@@ -171,9 +176,7 @@ class Inbox(Generic[M]):
     def _take(self) -> Any:  # Any: as _next
         while self._items:
             item = self._box.take()
-            if type(item) is not Envelope:
-                return item
-            if not item.stale:
+            if not (is_envelope(item) and item.stale):
                 return item
             self._box.skipped += 1
         return _NOTHING
@@ -188,24 +191,28 @@ class Inbox(Generic[M]):
 
     # --- what is in hand
 
-    def _hold(self, item: object) -> None:
+    def _hold(self, item: M | Envelope[M]) -> M:
         self._hand = item
-        self._asked = type(item) is Envelope and item.reply_to is not None
+        if isinstance(item, Envelope):
+            self._asked = item.reply_to is not None
+            return cast("M", item.message)
+        self._asked = False
+        return item
 
     def _hand_as_batch(self) -> list[Envelope[Any]]:
         if self._hand is _NOTHING:
             self._hand = []
         elif type(self._hand) is not list:
             self._hand = [as_envelope(self._hand)]
-        return self._hand  # type: ignore[no-any-return]  # _hand is one of three shapes
+        return cast("list[Envelope[Any]]", self._hand)
 
     def _put_down(self) -> None:
         """Finish with what is in hand; an unanswered request that was not taken ends here."""
         if self._asked:
             self._asked = False
             hand = self._hand
-            if type(hand) is list:  # its reply_tos were handed out, and end when their holder lets go
-                for envelope in hand:
+            if type(hand) is list:  # its reply_tos were handed out: whoever has them may answer
+                for envelope in cast("list[Envelope[Any]]", hand):
                     if envelope.reply_to is not None and not envelope.reply_to.answered:
                         self._incarnation.owe(envelope.reply_to)
             elif not hand.reply_to.answered:
@@ -217,7 +224,9 @@ class Inbox(Generic[M]):
         hand, self._hand, self._asked = self._hand, _NOTHING, False
         if hand is _NOTHING:
             return []
-        return hand if type(hand) is list else [as_envelope(hand)]
+        if type(hand) is list:
+            return cast("list[Envelope[Any]]", hand)
+        return [as_envelope(hand)]
 
     @property
     def deadline(self) -> float:
@@ -228,7 +237,8 @@ class Inbox(Generic[M]):
     def reply(self, value: object) -> None:
         """Answer the request in hand (of a single `receive`). Harmless if the asker is gone.
 
-        A message of a `Request` type that was told, not asked, has nobody to answer: nothing happens.
+        A message of a `Request` type that was told, not asked, has nobody to answer: nothing
+        happens.
 
         Raises:
             NotARequest: Nothing in hand wants an answer, or it has one already.
@@ -254,8 +264,8 @@ class Inbox(Generic[M]):
     def take_reply(self) -> ReplyTo:
         """Take over the request's answer, to give it later, from anywhere; the ask waits.
 
-        It ends with `NoReply` if the `ReplyTo` is dropped, with `ActorCrashed` or `ActorStopped` if this
-        incarnation ends first.
+        It ends with `NoReply` if the `ReplyTo` is dropped, with `ActorCrashed` or `ActorStopped` if
+        this incarnation ends first.
         """
         reply_to = self._reply_to(taking=True)
         self._incarnation.owe(reply_to)
@@ -279,7 +289,9 @@ class Inbox(Generic[M]):
         return reply_to
 
     def stash(self) -> None:
-        """Lay the message in hand aside, until `unstash` or a restart puts it back in front of the inbox.
+        """Lay the message in hand aside.
+
+        `unstash`, or a restart, puts it back in front of the inbox.
 
         Raises:
             StashFull: The stash has no free place; the message is still in hand.
@@ -293,7 +305,7 @@ class Inbox(Generic[M]):
         self._hand, self._asked = _NOTHING, False
 
     def unstash(self) -> int:
-        """Put everything stashed back in front of the inbox, oldest first; return how many that were."""
+        """Put everything stashed back in front of the inbox, oldest first; return how many."""
         child = self._incarnation.child
         count = len(child.stash)
         self._box.put_back(child.stash)
@@ -303,7 +315,7 @@ class Inbox(Generic[M]):
     # --- state across restarts
 
     def save(self, state: object) -> None:
-        """Keep `state` for the next incarnation; the child's end, or its supervisor's, forgets it."""
+        """Keep `state` for the next incarnation, until the child or its supervisor ends."""
         self._incarnation.child.saved = state
 
     @property
@@ -316,8 +328,8 @@ class Inbox(Generic[M]):
     async def send_request(self, ref: Ref[Any], request: Request[R], *, label: object) -> None:
         """Send `request` and carry on; its outcome arrives here as `Completion(label=label, ...)`.
 
-        Waits only for room in the target's inbox. The completion passes a full inbox. The request has no deadline,
-        and dies with this incarnation only in that nobody hears the outcome.
+        Waits only for room in the target's inbox. The completion passes a full inbox. The request
+        has no deadline, and dies with this incarnation only in that nobody hears the outcome.
         """
         envelope = self._request(ref, request, label)
         await submit(ref, envelope)
@@ -337,7 +349,8 @@ class Inbox(Generic[M]):
     def watch(self, ref: Ref[Any]) -> None:
         """Ask for exactly one `Down` about the incarnation of `ref` alive, or already dead, now.
 
-        Watching it again before the `Down` has come changes nothing; watch again afterwards for the next one.
+        Watching it again before the `Down` has come changes nothing; watch again afterwards for the
+        next one.
         """
         self._check_alive()
         self._incarnation.watch(ref._child)
@@ -347,7 +360,7 @@ class Inbox(Generic[M]):
         self._incarnation.unwatch(ref._child)
 
     def send_after(self, seconds: float, message: M) -> Timer:
-        """Put `message` into this inbox after `seconds`, past a full inbox, unless this incarnation has ended."""
+        """Put `message` into this inbox, full or not, after `seconds` of this life."""
         self._check_alive()
         return self._incarnation.start_timer(seconds, message, repeat=False)
 
@@ -359,10 +372,11 @@ class Inbox(Generic[M]):
         return self._incarnation.start_timer(seconds, message, repeat=True)
 
     @contextmanager
-    def grace(self) -> Iterator[trio.CancelScope]:
-        """Shield clean-up that awaits: cancelled only once `shutdown_seconds` since the stop request are over.
+    def grace(self) -> Generator[trio.CancelScope, None, None]:
+        """Shield clean-up that awaits, until `shutdown_seconds` after the stop request.
 
-        Before a stop request it shields without an end; the library sets the deadline when one comes.
+        Before a stop request it shields without an end; the library sets the deadline when one
+        comes.
         """
         with self._incarnation.grace() as scope:
             yield scope

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 import math
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, TypeGuard, TypeVar, cast
 
 import attrs
 import trio
@@ -143,6 +143,11 @@ class Envelope(Generic[M_co]):
             self.reply_to.fail(error)
 
 
+def is_envelope(item: object) -> TypeGuard[Envelope[Any]]:
+    """Whether an item of a queue is an envelope; the other ones are bare messages."""
+    return type(item) is Envelope
+
+
 @attrs.frozen(kw_only=True)
 class Completion(Generic[L, R]):
     """How a request sent with `Inbox.send_request` ended; arrives in the sender's own inbox."""
@@ -179,7 +184,7 @@ class Down:
     """Number of the incarnation that ended, from 1; 0 if the actor never ran and never will."""
     reason: DownReason
     will_restart: bool
-    """Whether a next incarnation was intended at that moment; the restart limit may still forbid it."""
+    """Whether a next incarnation was intended then; the restart limit may still forbid it."""
 
 
 class DeadLetterReason(enum.Enum):
@@ -205,5 +210,3 @@ class DeadLetter:
     reason: DeadLetterReason
     asked: bool
     """Whether somebody waited for an answer, and was told."""
-
-

@@ -1,6 +1,7 @@
 """Names and groups of one tree: held by incarnations, gone the moment their owner ends.
 
-A name has one owner, a group any number of members (Elixir's `Registry` with unique and duplicate keys).
+A name has one owner, a group any number of members (Elixir's `Registry` with unique and duplicate
+keys).
 """
 
 from __future__ import annotations
@@ -19,7 +20,10 @@ if TYPE_CHECKING:
 
 @attrs.frozen(kw_only=True)
 class NameEvent:
-    """A name was taken or freed, a group joined or left. Each listener gets exactly one for each change."""
+    """A name was taken or freed, a group joined or left.
+
+    Each listener gets exactly one for each change.
+    """
 
     key: Hashable
     ref: Ref[Any]  # Any: names do not know message types

@@ -49,10 +49,10 @@ class Ref(Generic[M_contra]):
         return f"<Ref {self.path!r}>"
 
     async def tell(self, message: M_contra) -> None:
-        """Send `message`; if the inbox is full, do as its policy says (`Overflow.WAIT`: wait for room).
+        """Send `message`; if the inbox is full, do as its policy says: by default wait for room.
 
-        To an actor that has stopped, it is a dead letter and no error, as OTP's cast. Messages of one sender arrive
-        in order. Checkpoints when it waits, and every so often.
+        To an actor that has stopped, it is a dead letter and no error, as OTP's cast. Messages of
+        one sender arrive in order. Checkpoints when it waits, and every so often.
 
         Raises:
             InboxFull: The inbox is full and its policy is `Overflow.RAISE`.
@@ -81,12 +81,14 @@ class Ref(Generic[M_contra]):
     async def ask(self, request: Request[R]) -> R:
         """Send `request` and wait for its answer.
 
-        There is no timeout argument; wrap the call in `trio.fail_after`. That deadline travels: a request that has
-        not been begun when it passes is skipped, and what the handler asks in turn is capped by it. (Under a shield
-        Trio's effective deadline is infinite, and so is the one that travels.)
+        There is no timeout argument; wrap the call in `trio.fail_after`. That deadline travels: a
+        request that has not been begun when it passes is skipped, and what the handler asks in turn
+        is capped by it. (Under a shield Trio's effective deadline is infinite, and so is the one
+        that travels.)
 
         Args:
-            request: Shared, not copied, so keep it frozen. A restart may hand it to the next incarnation again if
+            request: Shared, not copied, so keep it frozen. A restart may hand it to the next
+                incarnation again if
                 the child's `redeliver_at_most` says so; the ask stays open meanwhile.
 
         Returns:
@@ -97,12 +99,14 @@ class Ref(Generic[M_contra]):
             ActorStopped: The actor has ended and no further incarnation will come.
             NoReply: The actor finished with the request without answering.
             InboxFull: The inbox was full, and its policy is not to wait.
-            AskCycle: The actor asked waits, through others, for the asking one, or is the asking one.
+            AskCycle: The actor asked waits, through others, for the asking one, or is the asking
+                one.
             RequestExpired: The request on which the asking actor works has expired.
             Exception: What the actor passed to `fail`.
 
         Cancellation:
-            A request not begun is withdrawn. One that was begun runs on; only the answer is dropped.
+            A request not begun is withdrawn. One that was begun runs on; only the answer is
+            dropped.
         """
         actor = current_actor()
         deadline = trio.current_effective_deadline()

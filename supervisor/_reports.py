@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("greenroom.supervisor")
 
-LOG_BURST = 10  # lines of one kind per LOG_WINDOW_SECONDS; a crash storm must not become a log storm
+LOG_BURST = (
+    10  # lines of one kind per LOG_WINDOW_SECONDS; a crash storm must not become a log storm
+)
 LOG_WINDOW_SECONDS = 10.0
 
 
@@ -34,7 +36,7 @@ class Phase(enum.Enum):
 
 @attrs.frozen(kw_only=True)
 class CrashReport:
-    """How an incarnation crashed. Holds no exception and no frame, so it keeps no dead actor alive."""
+    """How an incarnation crashed; holds no exception and no frame, so nothing dead lives on."""
 
     path: str
     incarnation: int
@@ -68,7 +70,7 @@ def crash_report(path: str, incarnation: int, phase: Phase, error: BaseException
 
 @attrs.frozen(kw_only=True)
 class StuckReport:
-    """A child that did not end although its grace was over: it shields itself, or waits for a thread."""
+    """A child that did not end with its grace: it shields itself, or waits for a thread."""
 
     path: str
     incarnation: int
@@ -120,7 +122,7 @@ class Hooks:
 
 
 class RateLimit:
-    """At most `LOG_BURST` lines of a kind in `LOG_WINDOW_SECONDS`; the next one says how many were left out."""
+    """At most `LOG_BURST` lines of a kind in `LOG_WINDOW_SECONDS`; a later one counts the rest."""
 
     __slots__ = ("_count", "_window_start")
 

@@ -1,6 +1,7 @@
 """Recipes: what a child is, how it is restarted, how long it may take to stop.
 
-Everything here is a frozen record that refuses contradictions where it is made. Nothing here runs anything.
+Everything here is a frozen record that refuses contradictions where it is made. Nothing here runs
+anything.
 """
 
 from __future__ import annotations
@@ -27,7 +28,8 @@ class Restart(enum.Enum):
     PERMANENT = "permanent"
     """Always."""
     TRANSIENT = "transient"
-    """Only after a crash; a nested supervisor that gave up or shut itself down counts as ended normally (OTP)."""
+    """Only after a crash; a nested supervisor that gave up or shut itself down counts as ended
+    normally (OTP)."""
     TEMPORARY = "temporary"
     """Never; once ended, the child is forgotten."""
 
@@ -79,6 +81,11 @@ def _more_than_zero(_: object, attribute: attrs.Attribute[Any], value: float) ->
         raise SpecError(f"{attribute.name} must be more than 0, not {value!r}")
 
 
+def _a_part(_: object, attribute: attrs.Attribute[Any], value: float) -> None:
+    if not 0 <= value <= 1:
+        raise SpecError(f"{attribute.name} must lie between 0 and 1, not {value!r}")
+
+
 def _a_name(_: object, attribute: attrs.Attribute[Any], value: str) -> None:
     if not value:
         raise SpecError(f"{attribute.name} must not be empty")
@@ -88,7 +95,8 @@ def _a_name(_: object, attribute: attrs.Attribute[Any], value: str) -> None:
 class RestartLimit:
     """At most `max_restarts` restarts in any `max_seconds`; one more and the supervisor gives up.
 
-    The window includes both its ends. Failed attempts to restart count, and a group restart counts once.
+    The window includes both its ends. Failed attempts to restart count, and a group restart counts
+    once.
     """
 
     max_restarts: int = attrs.field(default=3, validator=_at_least_zero)
@@ -101,21 +109,17 @@ class RestartLimit:
 class Backoff:
     """How long to wait before a restart: longer each time, up to a cap.
 
-    Attempt n (from 0) waits `initial_seconds * factor**n`, at most `max_seconds`, less a random part of up to `jitter`
-    of it. An incarnation that lived for `reset_after_seconds` starts the row again.
+    Attempt n (from 0) waits `initial_seconds * factor**n`, at most `max_seconds`, less a random
+    part of up to `jitter` of it. An incarnation that lived for `reset_after_seconds` starts the row
+    again.
     """
 
     initial_seconds: float = attrs.field(validator=_more_than_zero)
     factor: float = attrs.field(default=2.0, validator=_more_than_zero)
     max_seconds: float = attrs.field(default=30.0, validator=_more_than_zero)
-    jitter: float = attrs.field(default=0.5)
+    jitter: float = attrs.field(default=0.5, validator=_a_part)
     """Part of the delay that is random: 0 none, 1 all of it ("full jitter")."""
     reset_after_seconds: float = attrs.field(default=30.0, validator=_at_least_zero)
-
-    @jitter.validator
-    def _check_jitter(self, _: object, value: float) -> None:
-        if not 0 <= value <= 1:
-            raise SpecError(f"jitter must lie between 0 and 1, not {value!r}")
 
 
 StartFunction = Callable[Concatenate["Inbox[M]", ...], Awaitable[object]]
@@ -129,26 +133,38 @@ class ChildSpec(Generic[M]):
     id: str = attrs.field(validator=_a_name)
     """Its name among its siblings, and the last part of its path."""
     start: StartFunction[M] | type[Actor[M]]
-    """An async function, called as `start(inbox, *args, task_status=...)`, or an `Actor` subclass, made anew as
+    """An async function, called as `start(inbox, *args, task_status=...)`, or an `Actor` subclass,
+    made anew as
     `start(*args)` for each incarnation."""
     args: tuple[Any, ...] = ()  # Any: whatever `start` takes
     restart: Restart = Restart.PERMANENT
     shutdown_seconds: float = attrs.field(default=5.0, validator=_at_least_zero)
-    """Grace for shielded clean-up once the child is told to stop; `math.inf` waits as long as it takes."""
+    """Grace for shielded clean-up once the child is told to stop; `math.inf` waits as long as it
+    takes."""
     inbox_capacity: int = attrs.field(default=100, validator=_more_than_zero)
-    """Messages that may wait; those in the reserved lane (`Down`, `Completion`, timers) come on top."""
+    """Messages that may wait; those in the reserved lane (`Down`, `Completion`, timers) come on
+    top."""
     overflow: Overflow = Overflow.WAIT
     redeliver_at_most: int = attrs.field(default=0, validator=_at_least_zero)
-    """How often one message that was in hand at a crash is handed to the next incarnation; then a dead letter."""
+    """How often one message that was in hand at a crash is handed to the next incarnation; then a
+    dead letter."""
     backoff: Backoff | None = None
     """Delay before a restart; None restarts at once."""
     significant: bool = False
     """Its own end may stop the supervisor: see `AutoShutdown`."""
     stash_capacity: int = attrs.field(default=100, validator=_more_than_zero)
     limit: RestartLimit | None = None
-    """A budget of the child's own, beside its supervisor's; exceeding either makes the supervisor give up."""
+    """A budget of the child's own, beside its supervisor's; exceeding either makes the supervisor
+    give up."""
     restart_if: Callable[[BaseException], bool] | None = None
-    """Asked about each crash: False means "as if it had ended normally". None: every crash is a crash."""
+    """Asked about each crash: False means "as if it had ended normally". None: every crash is a
+    crash."""
+
+
+def _as_tuple(
+    children: Sequence[ChildSpec[Any] | SupervisorSpec],
+) -> Sequence[ChildSpec[Any] | SupervisorSpec]:
+    return tuple(children)
 
 
 @attrs.frozen(kw_only=True)
@@ -156,14 +172,18 @@ class SupervisorSpec:
     """The recipe for a supervisor and what it starts, in order."""
 
     id: str = attrs.field(default="root", validator=_a_name)
-    children: Sequence[ChildSpec[Any] | SupervisorSpec] = attrs.field(default=(), converter=tuple)
+    children: Sequence[ChildSpec[Any] | SupervisorSpec] = attrs.field(
+        default=(), converter=_as_tuple
+    )
     strategy: Strategy = Strategy.ONE_FOR_ONE
     limit: RestartLimit = attrs.field(factory=RestartLimit)
     restart: Restart = Restart.PERMANENT
     shutdown_seconds: float = attrs.field(default=math.inf, validator=_at_least_zero)
-    """As a child of another supervisor: after that long the graces of everything in it are ended at once."""
+    """As a child of another supervisor: after that long the graces of everything in it are ended at
+    once."""
     dynamic: bool = False
-    """No static children, one_for_one, children start concurrently and stop concurrently in one grace."""
+    """No static children, one_for_one, children start concurrently and stop concurrently in one
+    grace."""
     max_children: int | None = None
     """Dynamic only: no more than that, children being restarted included."""
     backoff: Backoff | None = None
@@ -187,7 +207,9 @@ class SupervisorSpec:
 
 
 def check_specs(
-    children: Sequence[ChildSpec[Any] | SupervisorSpec], *, auto_shutdown: AutoShutdown = AutoShutdown.NEVER
+    children: Sequence[ChildSpec[Any] | SupervisorSpec],
+    *,
+    auto_shutdown: AutoShutdown = AutoShutdown.NEVER,
 ) -> tuple[str, ...]:
     """Say what is wrong with these children of one supervisor; empty if nothing is.
 

@@ -25,7 +25,8 @@ class Exit(enum.Enum):
     """Its start said `Ignore`."""
 
 
-# OTP: supervisor.erl, do_restart/3. STOPPED is not in the table: whoever stops a child knows what comes next.
+# OTP: supervisor.erl, do_restart/3. STOPPED is not in the table: whoever stops a child knows what
+# comes next.
 RESTARTS: dict[tuple[Restart, Exit], bool] = {
     (Restart.PERMANENT, Exit.NORMAL): True,
     (Restart.PERMANENT, Exit.SHUTDOWN): True,
@@ -40,7 +41,7 @@ RESTARTS: dict[tuple[Restart, Exit], bool] = {
 
 
 def admit_restart(times: deque[float], *, now: float, limit: RestartLimit) -> bool:
-    """Record a restart at `now`; False once `limit` is exceeded. The window includes both its ends."""
+    """Record a restart at `now`; False once `limit` is exceeded. The window includes its ends."""
     while times and times[0] < now - limit.max_seconds:
         times.popleft()
     times.append(now)
@@ -68,5 +69,7 @@ def restart_group(strategy: Strategy, ids: Sequence[str], failed: str) -> Sequen
 
 
 def shuts_down(auto_shutdown: AutoShutdown, *, others_alive: bool) -> bool:
-    """Whether a significant child's own end, `others_alive` of its kind or not, stops the supervisor."""
-    return auto_shutdown is AutoShutdown.ANY or (auto_shutdown is AutoShutdown.ALL and not others_alive)
+    """Whether the end of a significant child, of its own accord, stops the supervisor."""
+    return auto_shutdown is AutoShutdown.ANY or (
+        auto_shutdown is AutoShutdown.ALL and not others_alive
+    )

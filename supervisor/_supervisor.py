@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Hashable, Sequence
+from collections.abc import AsyncGenerator, Hashable, Sequence
 from contextlib import asynccontextmanager
 from random import Random
 from typing import Any, TypeVar
@@ -46,7 +46,7 @@ class ChildCounts:
 
 
 class Supervisor:
-    """A running supervisor, as its users see it. Stays valid across the supervisor's own restarts."""
+    """A supervisor, as its users see it; stays valid across the supervisor's own restarts."""
 
     __slots__ = ("__weakref__", "_core")
 
@@ -71,12 +71,14 @@ class Supervisor:
     async def start_child(self, spec: ChildSpec[M]) -> Ref[M]:
         """Start a child and return its ref once it reported `started()`.
 
-        A static supervisor puts it last in the start order; it does not come back if the supervisor itself is
-        restarted. Context variables are the caller's, for every incarnation. A dynamic supervisor starts children of
-        several callers concurrently; a static one starts one after another.
+        A static supervisor puts it last in the start order; it does not come back if the supervisor
+        itself is restarted. Context variables are the caller's, for every incarnation. A dynamic
+        supervisor starts children of several callers concurrently; a static one starts one after
+        another.
 
         Raises:
-            StartFailed: It raised, or returned, before `started()`; `__cause__` is its error. Nothing is left.
+            StartFailed: It raised, or returned, before `started()`; `__cause__` is its error.
+                Nothing is left.
             AlreadyStarted: A child of that id runs.
             AlreadyPresent: A child of that id is listed, stopped.
             TooManyChildren: `max_children` is reached.
@@ -90,7 +92,7 @@ class Supervisor:
         return child.ref
 
     async def start_child_with_value(self, spec: ChildSpec[M]) -> tuple[Ref[M], Any]:
-        """As `start_child`, and return what the child gave to `started()` too (None if it was ignored)."""
+        """As `start_child`; return what the child gave to `started()` too, None if ignored."""
         child, value = await _admin.start_child(self._core, spec)
         return child.ref, value
 
@@ -102,7 +104,8 @@ class Supervisor:
     async def terminate_child(self, id: str) -> None:  # noqa: A002  the spec's own word
         """Stop a child in its grace. It stays listed, to `restart_child` or `delete_child`.
 
-        A temporary child, and any child of a dynamic supervisor, is forgotten. A stopped child is no error.
+        A temporary child, and any child of a dynamic supervisor, is forgotten. A stopped child is
+        no error.
 
         Raises:
             NoSuchChild: There is none of that id.
@@ -238,29 +241,32 @@ async def open_supervisor(
     hooks: Hooks | None = None,
     random: Random | None = None,
     id: str = "root",  # noqa: A002  the spec's own word
-) -> AsyncIterator[Supervisor]:
-    """Open a supervision tree around a block: `async with open_supervisor([...]) as sup:`.
+) -> AsyncGenerator[Supervisor, None]:
+    """Run a supervision tree around the block of an `async with`.
 
-    The children start in order before the block begins. The block counts as the child that started last: however it
-    ends, cancelled or not, the children are stopped after it, in reverse order, each in its grace. If the tree itself
-    gives up, the block is cancelled first.
+    The children start in order before the block begins. The block counts as the child that started
+    last: however it ends, cancelled or not, the children are stopped after it, in reverse order,
+    each in its grace. If the tree itself gives up, the block is cancelled first.
 
     Args:
         children: Static children, in start order.
         strategy: Which siblings go down with one that is restarted.
         limit: The restart limit; None is the default one.
-        auto_shutdown: Whether the end of significant children ends the tree (and cancels the block).
+        auto_shutdown: Whether the end of significant children ends the tree (and cancels the
+            block).
         hooks: Called synchronously about what happens.
         random: Source of the backoffs' jitter; give a seeded one for repeatable runs.
         id: Name of the root, the first part of every path.
 
     Raises:
-        ExceptionGroup: As a nursery's: what the block raised, and `StartFailed` or `RestartLimitExceeded` of the
-            tree. KeyboardInterrupt, SystemExit and a foreign Cancelled that came out of a child are in it too.
+        ExceptionGroup: As a nursery's: what the block raised, and `StartFailed` or
+            `RestartLimitExceeded` of the
+            tree. KeyboardInterrupt, SystemExit and a foreign Cancelled that came out of a child are
+            in it too.
 
     Cancellation:
-        Shuts down in order; `Cancelled` goes on when all children have ended. A cancel or interrupt that arrives
-        while they stop ends their graces at once.
+        Shuts down in order; `Cancelled` goes on when all children have ended. A cancel or interrupt
+        that arrives while they stop ends their graces at once.
     """
     spec = SupervisorSpec(
         id=id,
@@ -282,8 +288,8 @@ async def serve_supervisor(
 ) -> None:
     """Run a supervision tree as a task: `sup = await nursery.start(serve_supervisor, spec)`.
 
-    Reports started once all static children have. Returns when the tree was stopped with `Supervisor.stop` or has
-    shut itself down.
+    Reports started once all static children have. Returns when the tree was stopped with
+    `Supervisor.stop` or has shut itself down.
 
     Raises:
         StartFailed: A static child did not start.
@@ -305,7 +311,7 @@ async def serve_supervisor(
 @asynccontextmanager
 async def open_tree(
     spec: SupervisorSpec, *, hooks: Hooks | None, random: Random | None
-) -> AsyncIterator[Tree]:
+) -> AsyncGenerator[Tree, None]:
     """Run a tree in a task of its own, around a block."""
     tree = Tree(spec, hooks=hooks, random=random, make_handle=Supervisor)
     async with trio.open_nursery() as host:

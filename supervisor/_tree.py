@@ -1,11 +1,11 @@
-"""What one tree shares: the nursery all its tasks live in, its timers, hooks, randomness, and its end."""
+"""What one tree shares: the nursery of all its tasks, timers, hooks, randomness, and its end."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from contextvars import copy_context
 from random import Random
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import trio
 from trio.lowlevel import enable_ki_protection
@@ -39,7 +39,8 @@ class Tree:
         self.names = Names()
         self.token = trio.lowlevel.current_trio_token()
         self.dying = False
-        """A KeyboardInterrupt, SystemExit or foreign Cancelled came out of a child: nothing is restarted."""
+        """A KeyboardInterrupt, SystemExit or foreign Cancelled came out of a child: nothing is
+        restarted."""
         self.started = trio.Event()
         self.done = trio.Event()
         self.host = trio.CancelScope()
@@ -52,8 +53,8 @@ class Tree:
     def body_of(self, spec: ChildSpec[Any]) -> Callable[..., Awaitable[object]]:
         """Return the async function that is one life of such a child."""
         start = spec.start
-        if isinstance(start, type) and issubclass(start, Actor):
-            return body_of_class(start)
+        if isinstance(start, type):
+            return body_of_class(cast("type[Actor[Any]]", start))
         return start
 
     def fence(self, error: BaseException) -> Exception | None:
@@ -63,7 +64,8 @@ class Tree:
         crash: BaseException | None = None
         rest: BaseException | None = error
         if isinstance(error, BaseExceptionGroup):
-            crash, rest = error.split(Exception)
+            group = cast("BaseExceptionGroup[BaseException]", error)
+            crash, rest = group.split(Exception)
         if rest is not None:
             self.dying = True
             self._fatal.append(rest)
@@ -74,8 +76,8 @@ class Tree:
     async def run(self) -> None:
         """Be the tree: the body of a task of its own in the host's nursery.
 
-        All children live in one nursery that the host's cancellation does not reach, so that they can be stopped in
-        order; `request_stop` is how the host's end gets in.
+        All children live in one nursery that the host's cancellation does not reach, so that they
+        can be stopped in order; `request_stop` is how the host's end gets in.
         """
         error: BaseException | None = None
         try:
@@ -102,14 +104,13 @@ class Tree:
 
     async def end_host(self) -> None:
         """Let the host's body end before the children do."""
-        if self.started.is_set():
+        if self.started.is_set() and not self.host_done.is_set():
             self.host.cancel()
             await self.host_done.wait()
 
     def request_stop(self) -> None:
-        """Stop all children in order, each in its grace; the host's body, if it still runs, goes on."""
+        """Stop all children in order, each in its grace; the host's body, if it runs, goes on."""
         self.host_done.set()
-        self.host = trio.CancelScope()
         self._scope.cancel()
 
     async def until_started(self) -> None:
@@ -136,7 +137,7 @@ class Tree:
             try:
                 with trio.CancelScope(shield=cancelled):
                     await self.done.wait()
-            except BaseException as exc:  # noqa: BLE001  Cancelled or KeyboardInterrupt: goes on below
+            except BaseException as exc:  # noqa: BLE001  Cancelled, KeyboardInterrupt: goes on
                 error, cancelled = exc, True
                 self.root.hurry()
         if error is not None:

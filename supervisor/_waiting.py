@@ -1,7 +1,7 @@
 """Who waits for whom: finds the ask, or waiting tell, that would close a cycle.
 
-An edge lives only while the task that runs an actor is blocked in an ask or in a tell that waits for room. A helper
-task of the actor makes no edge: the actor itself still receives.
+An edge lives only while the task that runs an actor is blocked in an ask or in a tell that waits
+for room. A helper task of the actor makes no edge: the actor itself still receives.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def check_cycle(actor: Incarnation, target: Child | Pending) -> None:
 
 
 def _next(waiting: Incarnation) -> Child | None:
-    """The child that has to act before `waiting` can go on; None if it can already, or that is open."""
+    """The child that has to act before `waiting` can go on; None if it can, or that is open."""
     target = waiting.waits_for
     if isinstance(target, Pending):
         return None if target.done else target.target
