@@ -4,6 +4,8 @@ A server does not mask (RFC 6455, 5.1), so a frame is the same bytes for whoever
 builds it once for all its members. Reading frames is trio-websocket's business, not ours.
 """
 
+from greenroom.protocol import Answer, Codec
+
 _FIN_TEXT = 0x81
 _FIN_BINARY = 0x82
 _FIN_CLOSE = 0x88
@@ -30,3 +32,8 @@ def close_frame(code: int, reason: str = "") -> bytes:
 def is_close_frame(data: bytes | memoryview) -> bool:
     """Whether `data`, which begins at a frame's first byte, begins with a CLOSE frame."""
     return data[:1] == bytes((_FIN_CLOSE,))
+
+
+def frame_of(codec: Codec, message: Answer) -> bytes:
+    """A whole frame around one message of the protocol."""
+    return message_frame(codec.encode(message), binary=codec.binary)

@@ -105,12 +105,13 @@ class Outbox(trio.abc.Stream):
         self._sealed = False
         self._slow = False
         self._broken = False
-        self._reading_over = False
         self._close_frame_sent = False
         self.last_received_at = trio.current_time()
         """When bytes last came in; the heartbeat clock reads it, so nothing is told per read."""
-        self.websocket_over = False
-        """trio-websocket has ended this stream; what waits will still be written by `finish`."""
+        self.input_over = False
+        """Nothing more will be read: the peer ended, the transport broke, or trio-websocket did."""
+        self.while_input: trio.CancelScope | None = None
+        """Cancelled when the input ends; trio-websocket itself tells nobody during a handshake."""
         self.peer_gone = False
         """The transport said so: nothing more comes in, and nothing that is sent arrives."""
 
@@ -187,7 +188,7 @@ class Outbox(trio.abc.Stream):
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
         """Read from the client; empty at its end, and after a flood that made no message."""
-        if self._reading_over:
+        if self.input_over:
             raise trio.ClosedResourceError
         if self._received:
             await trio.lowlevel.checkpoint()
@@ -195,26 +196,32 @@ class Outbox(trio.abc.Stream):
             return data
         try:
             data = bytes(await self._stream.receive_some(max_bytes))
-        except trio.BrokenResourceError:
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
             self.peer_gone = True
+            self._end_input()
             raise
         self.last_received_at = trio.current_time()
         if not data:
             self.peer_gone = True
+            self._end_input()
         self._unframed_bytes += len(data)
         if self._unframed_bytes > self._max_unframed_bytes and self._is_flood():
-            self._reading_over = True
+            self._end_input()
             self._on_flood()
             return b""
         return data
 
     async def aclose(self) -> None:
         """End reading: trio-websocket is done. The transport stays open until `finish`."""
-        self._reading_over = True
-        self.websocket_over = True
+        self._end_input()
         await trio.lowlevel.checkpoint()
 
     # Inside.
+
+    def _end_input(self) -> None:
+        self.input_over = True
+        if self.while_input is not None:
+            self.while_input.cancel()
 
     def _is_flood(self) -> bool:
         minutes = (self.last_received_at - self._unframed_since) / 60

@@ -1,10 +1,11 @@
 """What every actor of the cast needs and none of them owns: settings, clock, randomness, keys."""
 
-import random
 from collections.abc import Callable
+from random import Random, SystemRandom
 
 import attrs
 
+from greenroom.actors.ledger import Ledger
 from greenroom.protocol import Claims
 
 
@@ -29,6 +30,8 @@ class CastLimits:
     expiry_warning_seconds: float = 60.0
     """TOKEN_EXPIRING comes this long before the token's end."""
 
+    max_connections: int = 20_000
+    """Connections on this node; `start_child` raises `TooManyChildren` beyond that."""
     max_frame_bytes: int = 64 * 1024
     max_content_bytes: int = 32 * 1024
     max_rooms_per_connection: int = 100
@@ -53,11 +56,16 @@ class CastLimits:
     """A room collects one batch until the first of the three."""
     batches_in_flight: int = 4
     """Batches of one room at the archive without an answer; beyond that its publishes wait."""
+    waiting_messages: int = 10_000
+    waiting_bytes: int = 16 * 1024 * 1024
+    """PUBLISHes that wait in one room for the archive; beyond that they get ERROR 108."""
     ring_messages: int = 512
     ring_bytes: int = 1024 * 1024
     """What a room remembers for HISTORY and recovery, whichever is first."""
     empty_room_seconds: float = 30.0
     """How long a room without members stays."""
+    presence_seconds: float = 0.1
+    """JOINED and LEFT are collected for so long."""
 
     backlog_messages: int = 10_000
     backlog_bytes: int = 16 * 1024 * 1024
@@ -80,9 +88,11 @@ class Services:
     """Wall clock, seconds since 1970. Deadlines and ages use `trio.current_time()` instead."""
     verify: Callable[[str, float], Claims]
     """(token, now) -> its claims; raises `TokenInvalid` or `TokenExpired`. Must not block."""
-    random: random.Random = attrs.field(factory=random.SystemRandom)
+    random: Random = attrs.field(factory=SystemRandom)
     """Session ids, epochs of ephemeral rooms, node-made keys. `SystemRandom` unless testing."""
     limits: CastLimits = CastLimits()
+    ledger: Ledger = attrs.field(factory=Ledger)
+    """What became of every message; the actors write it, tests and chaos experiments read it."""
     ephemeral_prefix: str = "ephemeral:"
     """Rooms whose names begin so store nothing and promise at most once. Empty: none do."""
 

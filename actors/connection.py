@@ -1,0 +1,462 @@
+"""A connection: one actor for one client, from the WebSocket handshake to the last byte.
+
+The path in: socket -> trio-websocket (behind `websocket.converse`, the fence) -> this inbox ->
+a command -> its room. The path out: a room, or this actor -> the outbox -> socket.
+"""
+
+from typing import Any, Final
+
+import attrs
+import trio
+
+from greenroom.actors.attendance import Attendance, RejoinSoon
+from greenroom.actors.cast import Cast
+from greenroom.actors.frames import close_frame, frame_of
+from greenroom.actors.outbox import Outbox
+from greenroom.actors.registry import OpenSession, Session
+from greenroom.actors.websocket import Ending, converse
+from greenroom.actors.window import Ticket, Window
+from greenroom.protocol import (
+    Answer,
+    Auth,
+    AuthOk,
+    Claims,
+    CloseCode,
+    Codec,
+    Command,
+    Drain,
+    Error,
+    ErrorCode,
+    Heartbeat,
+    HeartbeatClock,
+    History,
+    Join,
+    Leave,
+    Limits,
+    Presence,
+    Publish,
+    Pulse,
+    Refresh,
+    RefreshOk,
+    ServerMachine,
+    TokenExpired,
+    TokenExpiring,
+    TokenInvalid,
+    Typing,
+)
+from greenroom.supervisor import (
+    ActorCrashed,
+    ActorStopped,
+    ChildSpec,
+    Completion,
+    Down,
+    Inbox,
+    NoReply,
+    Restart,
+    Timer,
+)
+
+MOST_ATTEMPTS: Final = 3
+"""A question that crashed the registry this often is not asked again."""
+
+INBOX_CAPACITY: Final = 100
+"""64 commands, and a few words from elsewhere. Full: our own reader waits; nobody else does."""
+
+
+@attrs.frozen(kw_only=True)
+class Opening:
+    """What is known of a connection before its actor starts."""
+
+    received: bytes = b""
+    """What was read from the stream already; it is read again from here."""
+    peer: str = ""
+    """Where it comes from, for the log."""
+    handshake_until: float
+    """When the handshake must be over, on Trio's clock: the deadline covers TLS and peeking too."""
+
+
+@attrs.frozen
+class Opened:
+    """The handshake is done."""
+
+    codec: Codec
+
+
+@attrs.frozen
+class FrameIn:
+    """The client sent a message."""
+
+    frame: str | bytes
+    ticket: Ticket
+
+
+@attrs.frozen
+class Ended:
+    """The client's side is over."""
+
+    ending: Ending
+
+
+@attrs.frozen
+class AuthOverdue:
+    """Timer: AUTH should have come by now."""
+
+
+@attrs.frozen
+class Beat:
+    """Timer: the heartbeat clock may have something to say."""
+
+
+@attrs.frozen
+class ExpiryNear:
+    """Timer: the token ends soon."""
+
+
+@attrs.frozen
+class Expired:
+    """Timer: the token has ended."""
+
+
+ConnectionMessage = (
+    Opened
+    | FrameIn
+    | Ended
+    | AuthOverdue
+    | Beat
+    | ExpiryNear
+    | Expired
+    | RejoinSoon
+    | Drain
+    | Completion[Any, Any]  # Any: of every question that is asked here
+    | Down
+)
+
+
+def connection_spec(
+    stream: trio.abc.Stream,
+    opening: Opening,
+    cast: Cast,
+    *,
+    id: str | None = None,  # noqa: A002
+) -> ChildSpec[ConnectionMessage]:
+    """One connection's recipe: never restarted, a socket has only one life.
+
+    Once started, the actor owns `stream` and closes it.
+    """
+    return ChildSpec(
+        id=id or cast.services.new_id(),
+        start=connection,
+        args=(stream, opening, cast),
+        restart=Restart.TEMPORARY,
+        shutdown_seconds=cast.services.limits.close_seconds + 1.0,
+        inbox_capacity=INBOX_CAPACITY,
+    )
+
+
+async def connection(
+    inbox: Inbox[ConnectionMessage],
+    stream: trio.abc.Stream,
+    opening: Opening,
+    cast: Cast,
+    *,
+    task_status: trio.TaskStatus[None],
+) -> None:
+    """Converse with the client until one side has enough, then close within bounds. Start here."""
+    async with trio.open_nursery() as nursery:  # for the outbox's flusher alone: it goes last
+        host = Host(inbox, stream, opening, cast, nursery)
+        task_status.started()
+        try:
+            await host.serve()
+        except Exception:
+            host.end(CloseCode.ACTOR_CRASHED)
+            raise
+        finally:
+            host.end(CloseCode.SHUTDOWN)  # unless there is a reason already
+            with inbox.grace():
+                await host.part()
+            nursery.cancel_scope.cancel()
+
+
+class Host:
+    """One client's whole visit."""
+
+    def __init__(
+        self,
+        inbox: Inbox[ConnectionMessage],
+        stream: trio.abc.Stream,
+        opening: Opening,
+        cast: Cast,
+        nursery: trio.Nursery,
+    ) -> None:
+        limits = cast.services.limits
+        self._inbox = inbox
+        self._opening = opening
+        self._cast = cast
+        self._services = cast.services
+        self._limits = limits
+        self._conversation = trio.CancelScope()
+        self._farewell: bytes | None = None  # what `part` sends last; None: not ending yet
+        self._outbox = Outbox(
+            stream,
+            nursery=nursery,
+            received=opening.received,
+            limit_bytes=limits.outbox_bytes,
+            max_age_seconds=limits.outbox_seconds,
+            max_unframed_bytes=2 * limits.max_frame_bytes,
+            on_slow=lambda: self.end(CloseCode.SLOW_CONSUMER),
+            on_flood=lambda: self.end(CloseCode.MESSAGE_TOO_BIG),
+            grace=inbox.grace,
+        )
+        self._clock = HeartbeatClock(
+            now=trio.current_time(),
+            interval_seconds=limits.heartbeat_seconds,
+            pong_timeout_seconds=limits.pong_timeout_seconds,
+        )
+        self._window = Window(
+            max_commands=limits.in_flight_publishes,
+            max_bytes=limits.in_flight_bytes,
+            on_stop=lambda: self._clock.pause(trio.current_time()),
+            on_go=lambda: self._clock.resume(trio.current_time()),
+        )
+        self._machine: ServerMachine | None = None  # None until the handshake is done
+        self._attendance: Attendance | None = None  # None until AUTH
+        self._session: Session | None = None
+        self._timers: list[Timer] = []  # of the token in force
+
+    # From the first byte to the last.
+
+    async def serve(self) -> None:
+        """Read and handle until `end` is called."""
+        with self._conversation:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._read)
+                async for message in self._inbox:
+                    await self._handle(message)
+
+    def end(self, code: CloseCode | None, *, instead: bytes = b"") -> None:
+        """Stop conversing; the first call decides what the client is told.
+
+        May be called from anywhere: by a room, when the outbox finds the client too slow.
+        """
+        if self._farewell is None:
+            opened = self._machine is not None
+            self._farewell = close_frame(code, code.reason) if opened and code else instead
+        self._outbox.seal()
+        self._conversation.cancel()
+
+    async def part(self) -> None:
+        """Close gates, say goodbye, close the socket: within `close_seconds`."""
+        if self._attendance is not None:
+            self._attendance.close()
+        await self._outbox.finish(self._farewell or b"", seconds=self._limits.close_seconds)
+
+    async def _read(self) -> None:
+        ending = await converse(
+            self._outbox,
+            self._limits,
+            handshake_until=self._opening.handshake_until,
+            on_open=lambda codec: self._inbox.ref.tell(Opened(codec)),
+            on_frame=self._on_frame,
+        )
+        await self._inbox.ref.tell(Ended(ending))
+
+    async def _on_frame(self, frame: str | bytes) -> None:
+        ticket = self._window.open(len(frame))
+        await self._inbox.ref.tell(FrameIn(frame, ticket))
+        await self._window.wait_room()
+
+    # What comes in.
+
+    async def _handle(self, message: ConnectionMessage) -> None:
+        match message:
+            case FrameIn(frame, ticket):
+                await self._take(frame, ticket)
+            case Completion(label=go_on):
+                await go_on(message)
+            case Beat():
+                self._beat()
+            case Down():
+                await self._peer_down(message)
+            case RejoinSoon(place):
+                await self._rooms.rejoin(place)
+            case Opened(codec):
+                self._machine = ServerMachine(codec)
+                self._inbox.send_after(self._limits.auth_seconds, AuthOverdue())
+                self._beat()
+            case Ended(ending):
+                self.end(ending.close, instead=ending.answer)
+            case AuthOverdue():
+                if self._attendance is None:
+                    self.end(CloseCode.NO_AUTH)
+            case ExpiryNear():
+                self._say(TokenExpiring(expires=_ms(self._rooms.claims.expires_at)))
+            case Expired():
+                self.end(CloseCode.TOKEN_EXPIRED)
+            case Drain():
+                self._say(message)
+
+    async def _take(self, frame: str | bytes, ticket: Ticket) -> None:
+        assert self._machine is not None  # noqa: S101 - Opened comes before the first frame
+        match self._machine.receive(frame):
+            case CloseCode() as code:
+                self.end(code)
+            case Error() as error:
+                self._say(error)
+                ticket.done()
+            case command:
+                await self._obey(command, ticket)
+
+    async def _obey(self, command: Command, ticket: Ticket) -> None:
+        match command:
+            case Publish():
+                await self._rooms.publish(command, ticket)
+                return
+            case Join():
+                await self._rooms.join(command, ticket)
+                return
+            case History():
+                await self._rooms.history(command, ticket)
+                return
+            case Presence():
+                await self._rooms.presence(command, ticket)
+                return
+            case Leave():
+                await self._rooms.leave(command)
+            case Typing():
+                await self._rooms.typing(command)
+            case Heartbeat():
+                if command.echo is None:
+                    now = self._services.now_ms()
+                    self._say(Heartbeat(timestamp=now, echo=command.timestamp))
+            case Auth():
+                await self._authenticate(command)
+            case Refresh():
+                self._refresh(command)
+        ticket.done()
+
+    @property
+    def _rooms(self) -> Attendance:
+        assert self._attendance is not None  # noqa: S101 - the machine lets nothing by before AUTH
+        return self._attendance
+
+    def _say(self, answer: Answer) -> None:
+        if self._machine is not None:
+            self._outbox.push(frame_of(self._machine.codec, answer))
+
+    # Who it is.
+
+    async def _authenticate(self, command: Auth) -> None:
+        claims = self._verify(command)
+        if claims is None:
+            return
+        session = await self._open_session(claims.subject, command.session)
+        if session is None:
+            self.end(CloseCode.TRY_AGAIN_LATER)
+            return
+        assert self._machine is not None  # noqa: S101 - it has just let AUTH by
+        self._machine.authenticated()
+        self._session = session
+        self._attendance = Attendance(
+            self._inbox, self._cast, claims, self._machine.codec, self._outbox
+        )
+        self._watch_expiry(claims)
+        if command.id is not None:
+            self._say(self._auth_ok(command.id, claims, session))
+
+    def _auth_ok(self, id: int, claims: Claims, session: Session) -> AuthOk:  # noqa: A002
+        limits = self._limits
+        return AuthOk(
+            id=id,
+            connection=self._inbox.ref.id,
+            session=session.id,
+            node=self._services.node,
+            user=claims.subject,
+            expires=_ms(claims.expires_at),
+            heartbeat_ms=int(limits.heartbeat_seconds * 1000),
+            limits=Limits(
+                frame_bytes=limits.max_frame_bytes,
+                content_bytes=limits.max_content_bytes,
+                rooms=limits.max_rooms_per_connection,
+                publishes_in_flight=limits.in_flight_publishes,
+                publish_bytes_in_flight=limits.in_flight_bytes,
+                history=limits.max_history_messages,
+            ),
+        )
+
+    def _verify(self, command: Auth) -> Claims | None:
+        try:
+            return self._services.verify(command.token, self._services.now())
+        except TokenExpired:
+            self._say(Error.of(ErrorCode.TOKEN_EXPIRED, id=command.id))
+            self.end(CloseCode.TOKEN_EXPIRED)
+        except TokenInvalid:
+            self._say(Error.of(ErrorCode.UNAUTHORIZED, id=command.id))
+            self.end(CloseCode.INVALID_TOKEN)
+        return None
+
+    def _refresh(self, command: Refresh) -> None:
+        try:
+            claims = self._services.verify(command.token, self._services.now())
+        except TokenExpired:
+            self._say(Error.of(ErrorCode.TOKEN_EXPIRED, id=command.id))
+            return
+        except TokenInvalid:
+            self._say(Error.of(ErrorCode.UNAUTHORIZED, id=command.id))
+            return
+        if claims.subject != self._rooms.claims.subject:
+            self._say(Error.of(ErrorCode.PERMISSION_DENIED, id=command.id))
+            return
+        self._rooms.claims = claims
+        self._watch_expiry(claims)
+        if command.id is not None:
+            self._say(RefreshOk(id=command.id, expires=_ms(claims.expires_at)))
+
+    def _watch_expiry(self, claims: Claims) -> None:
+        for timer in self._timers:
+            timer.cancel()
+        left = claims.expires_at - self._services.now()
+        warn_in = max(0.0, left - self._limits.expiry_warning_seconds)
+        self._timers = [
+            self._inbox.send_after(warn_in, ExpiryNear()),
+            self._inbox.send_after(max(0.0, left), Expired()),
+        ]
+
+    async def _open_session(self, user: str, session: str | None) -> Session | None:
+        """Make ourselves known to the registry: the one message it gets from a connection."""
+        registry = self._cast.registry
+        for _ in range(MOST_ATTEMPTS):
+            try:
+                request = OpenSession(user=user, connection=self._inbox.ref, session=session)
+                self._inbox.watch(registry)
+                return await registry.ask(request)
+            except (ActorCrashed, NoReply):
+                continue
+            except ActorStopped:
+                break
+        return None
+
+    # Who is gone.
+
+    async def _peer_down(self, down: Down) -> None:
+        if down.ref is self._cast.registry:
+            session = self._session
+            if session is not None:  # it knows nobody any more: say again who we are
+                await self._open_session(session.user, session.id)
+        elif self._attendance is not None:
+            await self._attendance.room_down(down)
+
+    def _beat(self) -> None:
+        """Ask the heartbeat clock, and come back when it says."""
+        now = trio.current_time()
+        self._clock.received(self._outbox.last_received_at)
+        match self._clock.poll(now):
+            case Pulse.GIVE_UP:
+                self.end(CloseCode.NO_HEARTBEAT)
+                return
+            case Pulse.SEND_HEARTBEAT:
+                self._say(Heartbeat(timestamp=self._services.now_ms()))
+        self._inbox.send_after(max(0.0, self._clock.next_at - now), Beat())
+
+
+def _ms(seconds: float) -> int:
+    return int(seconds * 1000)

@@ -1,0 +1,45 @@
+"""The two kinds of history a room can have: what a room asks of either."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Protocol
+
+from greenroom.actors.room_messages import JoinRoom, PublishTo, ReadHistory
+from greenroom.supervisor import Completion, Envelope
+
+Continuation = Callable[[Completion[Any, Any]], Awaitable[None]]
+"""The label of a request to another actor: what to do with its outcome, in the room's own loop."""
+
+
+class History(Protocol):
+    """How messages get their place, and where they can be read again."""
+
+    async def start(self) -> None:
+        """Find out where the room stands."""
+        ...
+
+    async def publish(self, envelopes: Sequence[Envelope[PublishTo]]) -> None:
+        """Take these messages, in order; each is answered when its fate is known."""
+        ...
+
+    async def join(self, envelope: Envelope[JoinRoom]) -> None:
+        """Let a member in where it left off, or refuse."""
+        ...
+
+    async def read(self, envelope: Envelope[ReadHistory]) -> None:
+        """Answer HISTORY."""
+        ...
+
+    @property
+    def idle(self) -> bool:
+        """Whether nobody waits for an answer."""
+        ...
+
+    def abandon(self, error: Exception) -> None:
+        """This incarnation ends: whoever waits has to ask the next one."""
+        ...
+
+
+def answer(envelope: Envelope[Any], value: object) -> None:  # Any: whatever was asked
+    """Answer a request of a batch; one that was only told has nobody to hear it."""
+    if envelope.reply_to is not None:
+        envelope.reply_to.reply(value)

@@ -1,0 +1,88 @@
+"""What a JOIN with `since` brings: decided here, read elsewhere, joined to the stream by the room.
+
+Pure. The room's ring is the bounded hold: what is delivered while the archive is being read goes
+into the ring, and the seam is checked by offsets afterwards.
+"""
+
+from collections.abc import Sequence
+
+import attrs
+
+from greenroom.actors.ports import Head
+from greenroom.actors.ring import Remembered, Ring
+from greenroom.protocol import GapReason, Position
+
+
+@attrs.frozen
+class Recovered:
+    """Everything that was missed; empty if nothing was, or nothing was asked for."""
+
+    entries: Sequence[Remembered]
+    complete: bool = True
+    """What JOIN_OK says in `recovered`: False where no `since` was given."""
+
+
+@attrs.frozen
+class Lost:
+    """What was missed can't be made up for: `recovered: false` and a GAP."""
+
+    reason: GapReason
+    first: int
+    last: int
+
+
+@attrs.frozen
+class MustRead:
+    """The archive has to be asked for what comes after `after`, at most `limit` messages."""
+
+    after: int
+    limit: int
+
+
+def plan(
+    since: Position | None, head: Head, ring: Ring, *, max_messages: int, max_bytes: int
+) -> Recovered | Lost | MustRead:
+    """Decide how to bring a client from `since` to `head`, which is the last one delivered."""
+    if since is None:
+        return Recovered((), complete=False)
+    if since.epoch != head.epoch or since.offset > head.offset:
+        # An offset beyond the head was never given out in this epoch: the history was put back.
+        return Lost(GapReason.EPOCH, since.offset + 1, head.offset)
+    missed = head.offset - since.offset
+    if missed == 0:
+        return Recovered(())
+    if missed > max_messages:
+        return Lost(GapReason.TOO_MANY, since.offset + 1, head.offset)
+    entries = ring.after(since.offset)
+    if entries is None:
+        return MustRead(since.offset, missed)
+    return _within(entries, since.offset, head, max_bytes)
+
+
+def join_up(
+    since: int,
+    read: Sequence[Remembered],
+    head: Head,
+    ring: Ring,
+    *,
+    max_messages: int,
+    max_bytes: int,
+) -> Recovered | Lost:
+    """Join what was `read` after `since` to the live stream, which has got to `head` meanwhile."""
+    last = read[-1].message.offset if read else since
+    newer = ring.after(last) if last < head.offset else ()
+    entries = [*read, *(newer or ())]
+    expected = range(since + 1, head.offset + 1)
+    if len(entries) > max_messages:
+        return Lost(GapReason.TOO_MANY, since + 1, head.offset)
+    if [entry.message.offset for entry in entries] != list(expected):
+        return Lost(GapReason.EXPIRED, since + 1, head.offset)
+    return _within(entries, since, head, max_bytes)
+
+
+def _within(
+    entries: Sequence[Remembered], since: int, head: Head, max_bytes: int
+) -> Recovered | Lost:
+    if sum(len(entry.message.content.encode()) for entry in entries) > max_bytes:
+        return Lost(GapReason.TOO_MANY, since + 1, head.offset)
+    return Recovered(entries)

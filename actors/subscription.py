@@ -1,0 +1,114 @@
+"""One room as one connection has it: the gate before the outbox through which the room's frames go.
+
+It belongs to the connection and outlives the room's crashes. The room calls it; it never waits. So
+this, with the outbox behind it, is the one thing that bypasses a connection's inbox.
+"""
+
+import enum
+from collections.abc import Sequence
+
+import attrs
+
+from greenroom.actors.access import RoomKind
+from greenroom.actors.batch import Batch
+from greenroom.actors.frames import frame_of
+from greenroom.actors.outbox import Outbox
+from greenroom.actors.ports import Head
+from greenroom.actors.ring import Remembered
+from greenroom.protocol import Answer, Codec
+from greenroom.supervisor import Ref
+
+
+class Gate(enum.Enum):
+    """Whether the room's frames pass."""
+
+    JOINING = "joining"
+    """Not yet: the room has not answered the JOIN."""
+    OPEN = "open"
+    CLOSED = "closed"
+    """Never again: LEAVE, a refused JOIN, or the connection's end."""
+
+
+@attrs.define(eq=False, kw_only=True)
+class Subscription:
+    """A member of a room, as the room sees it."""
+
+    room: str
+    kind: RoomKind
+    user: str
+    connection: Ref[object]
+    """Watched by the room: its end is the member's end."""
+    codec: Codec
+    outbox: Outbox
+    gate: Gate = Gate.JOINING
+    was_open: bool = False
+    """Whether the room has ever let it in: what it published before a LEAVE still counts."""
+    epoch: str = ""
+    next_offset: int = 1
+    """Everything lower was delivered, left out on purpose, or told as a GAP: it is discarded."""
+    unanswered: dict[str, bool] = attrs.field(factory=dict)
+    """{key: echo} of the PUBLISHes that have no ACK yet; the connection keeps it."""
+    _acknowledged: set[int] = attrs.field(factory=set)
+    # Own offsets from `next_offset` on: acknowledged before the room came to deliver them here.
+
+    def open(self, head: Head, *answers: Answer) -> None:
+        """Let frames pass that come after `head`; `answers` go out first."""
+        self.gate = Gate.OPEN
+        self.was_open = True
+        self.epoch, self.next_offset = head.epoch, head.offset + 1
+        self._acknowledged.clear()
+        for answer in answers:
+            self.outbox.push(frame_of(self.codec, answer))
+
+    def close(self) -> None:
+        """Let nothing pass any more."""
+        self.gate = Gate.CLOSED
+
+    def push(self, frame: bytes) -> bool:
+        """Pass on a frame that has no place in the history."""
+        return self.gate is Gate.OPEN and self.outbox.push(frame)
+
+    def deliver(self, batch: Batch["Subscription"]) -> tuple[int, bool]:
+        """Pass on a batch.
+
+        Returns:
+            How many messages of it are due here, and whether the outbox took them.
+        """
+        if self.gate is not Gate.OPEN or batch.last < self.next_offset:
+            return 0, True
+        frames, count = batch.write_for(self, self.codec, next_offset=self.next_offset)
+        self._advance(batch.last)
+        return count, not count or self.outbox.push(frames)
+
+    def replay(self, entries: Sequence[Remembered]) -> tuple[int, bool]:
+        """Pass on what was missed, one by one: without what this connection itself published.
+
+        Returns:
+            As `deliver`.
+        """
+        if self.gate is not Gate.OPEN or not entries:
+            return 0, True
+        frames = [
+            frame_of(self.codec, entry.message)
+            for entry in entries
+            if entry.message.offset >= self.next_offset and not self._is_own(entry)
+        ]
+        self._advance(max(self.next_offset - 1, entries[-1].message.offset))
+        return len(frames), not frames or self.outbox.push(b"".join(frames))
+
+    def acknowledged(self, key: str, offset: int) -> None:
+        """An own message was acknowledged; the connection says so before it sends the ACK."""
+        echo = self.unanswered.pop(key, False)
+        if offset >= self.next_offset and not echo:
+            self._acknowledged.add(offset)
+
+    def _is_own(self, entry: Remembered) -> bool:
+        message = entry.message
+        if message.offset in self._acknowledged:
+            return True
+        return message.user == self.user and not self.unanswered.get(entry.key, True)
+
+    def _advance(self, last: int) -> None:
+        self.next_offset = last + 1
+        if self._acknowledged:
+            self._acknowledged = {offset for offset in self._acknowledged if offset > last}
