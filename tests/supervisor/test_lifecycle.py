@@ -259,7 +259,10 @@ async def test_context_variables_of_the_starter_are_seen_by_every_incarnation(au
 
 async def test_two_trees_in_one_run_share_nothing(autojump_clock):
     first, second = Probe(), Probe()
-    async with open_supervisor([first.spec("a")]) as one, open_supervisor([second.spec("a")]) as two:
+    async with (
+        open_supervisor([first.spec("a")]) as one,
+        open_supervisor([second.spec("a")]) as two,
+    ):
         await one.ref("a").tell(1)
         await two.ref("a").tell(2)
         await settle()
