@@ -1,0 +1,149 @@
+"""A listener on a free port, with fakes for what stands behind it."""
+
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+import attrs
+import pytest
+import trio
+
+from greenroom.node.assets import Asset
+from greenroom.node.http import GuestToken, WebServices, make_app
+from greenroom.node.listener import Arrival, Door, open_listeners, serve_listener
+from greenroom.node.logs import configure_logs
+from greenroom.node.peek import Policy
+from greenroom.node.web import WebSide
+
+
+@pytest.fixture(autouse=True)
+def plain_logs() -> None:
+    """Without this structlog prints tracebacks with every local variable, for minutes."""
+    configure_logs(log_format="json", level="error", stream=sys.stderr)
+
+
+class QuietInbox:
+    """An inbox in which nothing ever arrives."""
+
+    stopping = False
+
+    def __aiter__(self):
+        return self
+
+    async def __anext__(self):
+        await trio.sleep_forever()
+
+
+@attrs.define
+class World:
+    """What the node behind the door does, for a test to look at and to change."""
+
+    draining: bool = False
+    full: bool = False
+    store_error: Exception | None = None
+    refusal: object = None
+    admit_error: Exception | None = None
+    arrivals: list[Arrival] = attrs.field(factory=list)
+
+    async def ping_store(self):
+        await trio.lowlevel.checkpoint()
+        if self.store_error is not None:
+            raise self.store_error
+
+    async def admit(self, stream, arrival):
+        """Stand in for the connection actor: greet, and give the stream away."""
+        self.arrivals.append(arrival)
+        if self.admit_error is not None:
+            raise self.admit_error
+        if self.refusal is not None:
+            return self.refusal
+        await stream.send_all(b"WELCOME " + str(len(arrival.received)).encode())
+        await stream.aclose()
+        return None
+
+
+@attrs.frozen
+class Node:
+    port: int
+    world: World
+    door: Door
+    nursery: trio.Nursery
+
+    async def connect(self) -> trio.SocketStream:
+        return await trio.open_tcp_stream("127.0.0.1", self.port)
+
+    async def exchange(self, data: bytes) -> bytes:
+        """Send `data` on a fresh connection and return everything until it closes."""
+        async with await self.connect() as stream:
+            await stream.send_all(data)
+            return await read_all(stream)
+
+    def tasks(self) -> int:
+        """Tasks of the listener: one for each accepting socket, and those of the connections."""
+        return sum(1 for _ in descendants(self.nursery))
+
+
+def descendants(nursery):
+    for task in nursery.child_tasks:
+        yield task
+        for child in task.child_nurseries:
+            yield from descendants(child)
+
+
+async def read_all(stream) -> bytes:
+    received = bytearray()
+    while data := await stream.receive_some(65536):
+        received += data
+    return bytes(received)
+
+
+ASSETS = {
+    "/": Asset(b"<!doctype html>hello", "text/html; charset=utf-8", '"one"'),
+    "/app.js": Asset(b"1", "text/javascript; charset=utf-8", '"two"'),
+}
+
+
+@pytest.fixture
+def open_node() -> Callable[..., object]:
+    @asynccontextmanager
+    async def opened(
+        *, tls=None, handshake_seconds=5.0, guests=True, development=True, **door_options
+    ) -> AsyncIterator[Node]:
+        world = World()
+        services = WebServices(
+            assets=ASSETS,
+            draining=lambda: world.draining,
+            ping_store=world.ping_store,
+            issue_guest_token=(
+                (lambda user: GuestToken(token=f"token-of-{user}", user=user, expires=1))
+                if guests
+                else None
+            ),
+            development=development,
+        )
+        listeners = await open_listeners("127.0.0.1", 0)
+        door = Door(
+            listeners=listeners,
+            tls=tls,
+            policy=lambda: Policy(tls=tls is not None, draining=world.draining, full=world.full),
+            web=WebSide(make_app(services)),
+            admit=world.admit,
+            handshake_seconds=handshake_seconds,
+            **door_options,
+        )
+        async with trio.open_nursery() as nursery:
+            await nursery.start(
+                lambda task_status: serve_listener(QuietInbox(), door, task_status=task_status)
+            )
+            yield Node(listeners[0].socket.getsockname()[1], world, door, nursery)
+            nursery.cancel_scope.cancel()
+        for listener in listeners:
+            listener.socket.close()
+
+    return opened
+
+
+@pytest.fixture
+async def node(open_node) -> AsyncIterator[Node]:
+    async with open_node() as opened:
+        yield opened
