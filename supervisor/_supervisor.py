@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Hashable, Sequence
 from contextlib import asynccontextmanager
 from random import Random
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import attrs
 import trio
@@ -314,15 +314,41 @@ async def open_tree(
 ) -> AsyncGenerator[Tree, None]:
     """Run a tree in a task of its own, around a block."""
     tree = Tree(spec, hooks=hooks, random=random, make_handle=Supervisor)
+    try:
+        async with _running(tree):
+            yield tree
+    except BaseException as exc:
+        if errors := tree.take_errors():
+            if isinstance(exc, BaseExceptionGroup):
+                group = cast("BaseExceptionGroup[BaseException]", exc)
+                _raise_all([*group.exceptions, *errors])
+            _raise_all([exc, *errors])
+        raise
+    _raise_all(tree.take_errors())
+
+
+@asynccontextmanager
+async def _running(tree: Tree) -> AsyncGenerator[None, None]:
     async with trio.open_nursery() as host:
-        host.start_soon(tree.run, name=spec.id)
+        host.start_soon(tree.run, name=tree.root.path)
         try:
-            await tree.until_started()
-            if tree.started.is_set():
+            await tree.opened.wait()
+            if tree.started:
                 with tree.host:
-                    yield tree
+                    yield
         finally:
             tree.host_done.set()
             await tree.close()
-    if not tree.started.is_set():
-        raise AssertionError("a tree that did not start raises")
+    if not tree.started:
+        _raise_all(tree.take_errors())
+
+
+def _raise_all(errors: list[BaseException]) -> None:
+    """Raise as a nursery does: in a group, except that Cancelled alone stays Cancelled."""
+    try:
+        if len(errors) == 1 and isinstance(errors[0], trio.Cancelled):
+            raise errors[0]
+        if errors:
+            raise BaseExceptionGroup("the supervision tree ended", errors) from None
+    finally:
+        errors.clear()  # the traceback holds this frame

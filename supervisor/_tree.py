@@ -41,12 +41,14 @@ class Tree:
         self.dying = False
         """A KeyboardInterrupt, SystemExit or foreign Cancelled came out of a child: nothing is
         restarted."""
-        self.started = trio.Event()
+        self.started = False
+        self.opened = trio.Event()
+        """Set when the static children have started, or the tree has ended instead."""
         self.done = trio.Event()
         self.host = trio.CancelScope()
         """The host's body: it counts as the child that started last, so it goes first."""
         self.host_done = trio.Event()
-        self._fatal: list[BaseException] = []
+        self._errors: list[BaseException] = []
         self._scope = trio.CancelScope()
         self.root = Core(self, spec, spec.id, copy_context(), None)
 
@@ -68,7 +70,9 @@ class Tree:
             crash, rest = group.split(Exception)
         if rest is not None:
             self.dying = True
-            self._fatal.append(rest)
+            self._errors.append(rest)
+            if self._scope.cancel_called:
+                self.root.hurry()  # the second demand to stop
             self._scope.cancel()
         return crash if isinstance(crash, Exception) else None
 
@@ -79,32 +83,32 @@ class Tree:
         All children live in one nursery that the host's cancellation does not reach, so that they
         can be stopped in order; `request_stop` is how the host's end gets in.
         """
-        error: BaseException | None = None
         try:
             with trio.CancelScope(shield=True):
                 async with trio.open_nursery() as self.nursery:
                     self.clock.open(self.nursery)
                     try:
                         with self._scope:
-                            await self.root.run(self.started.set)
+                            await self.root.run(self._note_started)
                     except Exception as exc:  # noqa: BLE001  goes on, once the tasks have ended
-                        error = exc
+                        self._errors.append(exc)
                     self.clock.close()
         finally:
             self.done.set()
-        errors = [*self._fatal, *([] if error is None else [error])]
-        self._fatal = []
-        try:
-            if len(errors) == 1:
-                raise errors[0]
-            if errors:
-                raise BaseExceptionGroup("the tree ended", errors)
-        finally:
-            del errors, error
+            self.opened.set()
+
+    def take_errors(self) -> list[BaseException]:
+        """Return what the tree ended with, for its host to raise.
+
+        Not raised in the tree's own task: its nursery, cancelled by that, would swallow a foreign
+        Cancelled.
+        """
+        errors, self._errors = self._errors, []
+        return errors
 
     async def end_host(self) -> None:
         """Let the host's body end before the children do."""
-        if self.started.is_set() and not self.host_done.is_set():
+        if self.started and not self.host_done.is_set():
             self.host.cancel()
             await self.host_done.wait()
 
@@ -113,16 +117,9 @@ class Tree:
         self.host_done.set()
         self._scope.cancel()
 
-    async def until_started(self) -> None:
-        """Wait until the static children have started, or the tree has ended instead."""
-        async with trio.open_nursery() as nursery:
-
-            async def wait(event: trio.Event) -> None:
-                await event.wait()
-                nursery.cancel_scope.cancel()
-
-            nursery.start_soon(wait, self.started)
-            nursery.start_soon(wait, self.done)
+    def _note_started(self) -> None:
+        self.started = True
+        self.opened.set()
 
     @enable_ki_protection
     async def close(self) -> None:

@@ -4,6 +4,7 @@ import math
 
 import pytest
 import trio
+
 from greenroom.supervisor import (
     ChildSpec,
     Hooks,
@@ -18,7 +19,7 @@ from greenroom.supervisor import (
 from greenroom.supervisor.testing import Probe, settle
 
 
-class Boom(Exception):
+class Boom(Exception):  # noqa: N818
     pass
 
 
