@@ -1,0 +1,49 @@
+"""What a node decides about a client's frames before anyone acts on them.
+
+Handles for you: the frame's kind, decoding, which commands may come before AUTH, errors in a row.
+Will not handle: sockets, time, tokens, rooms, limits on how many and how large.
+"""
+
+from greenroom.protocol._codec import Codec, DecodeError
+from greenroom.protocol._codes import CloseCode, ErrorCode
+from greenroom.protocol._commands import Auth, Heartbeat
+from greenroom.protocol._limits import MAX_ERRORS_IN_A_ROW
+from greenroom.protocol._messages import Command
+from greenroom.protocol._pushes import Error
+
+
+class ServerMachine:
+    """One connection's side at the node: before AUTH, then ready.
+
+    Args:
+        codec: What the handshake agreed on.
+    """
+
+    def __init__(self, codec: Codec) -> None:
+        self.codec = codec
+        self._ready = False
+        self._errors_in_a_row = 0
+
+    def authenticated(self) -> None:
+        """The last AUTH was good: every command may come now."""
+        self._ready = True
+
+    def receive(self, frame: str | bytes) -> Command | Error | CloseCode:
+        """What to do about `frame`: obey the command, send the error, or close with the code."""
+        if isinstance(frame, bytes) is not self.codec.binary:
+            return CloseCode.WRONG_FRAME_KIND
+        try:
+            command = self.codec.decode_command(frame)
+        except DecodeError as error:
+            self._errors_in_a_row += 1
+            if self._errors_in_a_row >= MAX_ERRORS_IN_A_ROW:
+                return CloseCode.TOO_MANY_ERRORS
+            return Error.of(error.code, id=error.id)
+        self._errors_in_a_row = 0
+        if isinstance(command, Heartbeat):
+            return command
+        if isinstance(command, Auth) and self._ready:
+            return Error.of(ErrorCode.BAD_REQUEST, id=command.id)
+        if not isinstance(command, Auth) and not self._ready:
+            return CloseCode.BAD_REQUEST
+        return command
