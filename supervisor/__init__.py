@@ -64,6 +64,7 @@ from ._messages import (
     Request,
 )
 from ._names import NameEvent
+from ._partition import partitioned
 from ._ref import Ref
 from ._reports import ChildEvent, CrashReport, Hooks, OverflowEvent, Phase, StuckReport
 from ._snapshot import ChildSnapshot, InboxStatistics, SupervisorSnapshot
@@ -85,7 +86,7 @@ from ._timers import Timer
 __all__ = [
     # trees
     "Supervisor", "SupervisorSpec", "open_supervisor", "serve_supervisor", "ChildSpec",
-    "check_specs",
+    "check_specs", "partitioned",
     "Restart", "Strategy", "RestartLimit", "Backoff", "AutoShutdown",
     # actors
     "Actor", "handles", "Inbox", "Ref", "Request", "Envelope", "ReplyTo", "Completion", "Down",

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 JOBS_WITHOUT_CHECKPOINT = 16
 
 
-class AutoShutdownReached(Exception):  # noqa: N818  leaves the loop; nobody outside sees it
+class AutoShutdownReached(Exception):
     """The significant children have ended as `auto_shutdown` asks."""
 
 

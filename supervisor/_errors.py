@@ -6,8 +6,6 @@
 says the actual values.
 """
 
-# ruff: noqa: N818  the names say what happened, as trio.WouldBlock and trio.Cancelled do
-
 from __future__ import annotations
 
 from typing import TYPE_CHECKING

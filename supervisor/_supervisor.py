@@ -13,7 +13,8 @@ import trio
 from . import _admin
 from ._child import Child, ChildState
 from ._core import Core
-from ._errors import NotASupervisor
+from ._errors import NoSuchChild, NotASupervisor
+from ._partition import partition_of
 from ._ref import Ref
 from ._reports import Hooks
 from ._snapshot import SupervisorSnapshot, snapshot_of_supervisor
@@ -101,7 +102,7 @@ class Supervisor:
         child, _ = await _admin.start_child(self._core, spec)
         return self.supervisor(child.id)
 
-    async def terminate_child(self, id: str) -> None:  # noqa: A002  the spec's own word
+    async def terminate_child(self, id: str) -> None:
         """Stop a child in its grace. It stays listed, to `restart_child` or `delete_child`.
 
         A temporary child, and any child of a dynamic supervisor, is forgotten. A stopped child is
@@ -116,7 +117,7 @@ class Supervisor:
         """
         await _admin.terminate_child(self._core, id)
 
-    async def restart_child(self, id: str) -> Ref[Any]:  # noqa: A002
+    async def restart_child(self, id: str) -> Ref[Any]:
         """Start a stopped child again; its ref stays what it was. Costs no restart budget.
 
         Raises:
@@ -129,7 +130,7 @@ class Supervisor:
         """
         return (await _admin.restart_child(self._core, id)).ref
 
-    async def delete_child(self, id: str) -> None:  # noqa: A002
+    async def delete_child(self, id: str) -> None:
         """Forget a stopped child.
 
         Raises:
@@ -158,7 +159,7 @@ class Supervisor:
 
     # --- seeing
 
-    def ref(self, id: str) -> Ref[Any]:  # noqa: A002
+    def ref(self, id: str) -> Ref[Any]:
         """Return the ref of the child of that id, running or not; never waits.
 
         Static children's refs exist before the first child starts.
@@ -168,12 +169,12 @@ class Supervisor:
         """
         return _admin.find(self._core, id).ref
 
-    def find(self, id: str) -> Ref[Any] | None:  # noqa: A002
+    def find(self, id: str) -> Ref[Any] | None:
         """Return the ref of the child of that id, or None."""
         child = self._core.children.get(id)
         return None if child is None else child.ref
 
-    def supervisor(self, id: str) -> Supervisor:  # noqa: A002
+    def supervisor(self, id: str) -> Supervisor:
         """Return the handle of a nested supervisor.
 
         Raises:
@@ -185,7 +186,20 @@ class Supervisor:
             raise NotASupervisor(self.path, id)
         return child.core.handle
 
-    def get_spec(self, id: str) -> ChildSpec[Any] | SupervisorSpec:  # noqa: A002
+    def partition(self, key: object) -> str:
+        """Return the id of the static child that `key` belongs to: the same key, the same child.
+
+        For supervisors made with `partitioned`: `sup.ref(sup.partition(room_name))`.
+
+        Raises:
+            NoSuchChild: It has no static children.
+        """
+        children = self._core.spec.children
+        if not children:
+            raise NoSuchChild(self.path, repr(key))
+        return children[partition_of(key, len(children))].id
+
+    def get_spec(self, id: str) -> ChildSpec[Any] | SupervisorSpec:
         """Return the spec of the child of that id.
 
         Raises:
@@ -240,7 +254,7 @@ async def open_supervisor(
     auto_shutdown: AutoShutdown = AutoShutdown.NEVER,
     hooks: Hooks | None = None,
     random: Random | None = None,
-    id: str = "root",  # noqa: A002  the spec's own word
+    id: str = "root",
 ) -> AsyncGenerator[Supervisor, None]:
     """Run a supervision tree around the block of an `async with`.
 

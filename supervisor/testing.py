@@ -22,7 +22,7 @@ from ._specs import ChildSpec
 M = TypeVar("M")
 
 
-class ProbeCrash(Exception):  # noqa: N818  what happened, not what is wrong
+class ProbeCrash(Exception):
     """What a probe raises when told to crash."""
 
 
@@ -53,7 +53,7 @@ class Probe(Generic[M]):
         self._scope: trio.CancelScope | None = None
         self._send, self._notes = trio.open_memory_channel[M](float("inf"))
 
-    def spec(self, id: str = "probe", **settings: Any) -> ChildSpec[M]:  # noqa: A002
+    def spec(self, id: str = "probe", **settings: Any) -> ChildSpec[M]:
         """Return a child spec that runs this probe; `settings` go to `ChildSpec`."""
         return ChildSpec(id=id, start=self._live, **settings)
 

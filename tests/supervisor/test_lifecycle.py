@@ -19,7 +19,7 @@ from greenroom.supervisor import (
 from greenroom.supervisor.testing import Probe, settle
 
 
-class Boom(Exception):  # noqa: N818
+class Boom(Exception):
     pass
 
 
