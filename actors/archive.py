@@ -30,7 +30,7 @@ LAST_RETRY_SECONDS: Final = 1.0
 MOST_READS_WAITING: Final = 1_000  # 50 s of work at 20 ms a read: later answers help nobody
 
 
-class OutOfOrder(Exception):  # noqa: N818  an answer, not a failure of the archive
+class OutOfOrder(Exception):
     """An earlier Store of the same writer was lost with the archive's last incarnation.
 
     Nothing was stored. Storing this one alone could put a sender's second message before its first.
@@ -135,9 +135,9 @@ class Desk:
     def accept(self, envelope: Envelope[ArchiveMessage]) -> None:
         """Sort one request in, or refuse it."""
         reply_to = envelope.reply_to
+        if reply_to is None:
+            raise TypeError(f"the archive is asked, not told: {envelope.message!r}")
         match envelope.message:
-            case _ if reply_to is None:
-                return  # told, not asked: nobody would learn the outcome
             case Store() as store:
                 if store.continues and store.writer not in self._writers:
                     reply_to.fail(OutOfOrder())

@@ -47,7 +47,7 @@ from greenroom.protocol import (
 )
 from greenroom.supervisor import ActorCrashed, ActorStopped, Completion, Down, Inbox, NoReply, Ref
 
-MOST_ATTEMPTS: Final = 3
+MOST_ATTEMPTS: Final = 8
 """A command that crashed its room this often is ERROR 100."""
 REJOIN_SECONDS: Final = 1.0
 """After a room could not take its members back, the time until the next try."""
@@ -255,11 +255,12 @@ class Attendance:
     async def _published(self, said: Said, outcome: Outcome) -> None:
         member = said.place.member
         match outcome.error:
-            case None if isinstance(outcome.value, Published):
-                self._acknowledge(said, outcome.value)
-                return
             case None:
-                code = outcome.value.code
+                answer: Published | Refused = outcome.unwrap()
+                if isinstance(answer, Published):
+                    self._acknowledge(said, answer)
+                    return
+                code = answer.code
             case ActorCrashed() | NoReply() if self._may_repeat(said):
                 await self._publish(attrs.evolve(said, attempt=said.attempt + 1))
                 return
@@ -363,7 +364,7 @@ class Attendance:
         if command.id is not None:
             self.say(PresenceOk(id=command.id, room=command.room, members=tuple(answer)))
 
-    def _refuse(self, id: int | None, code: ErrorCode, ticket: Ticket) -> None:  # noqa: A002
+    def _refuse(self, id: int | None, code: ErrorCode, ticket: Ticket) -> None:
         ticket.done()
         self.say(Error.of(code, id=id))
 

@@ -5,7 +5,7 @@ room's history (durable or ephemeral) and by the room itself.
 """
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 import trio
 
@@ -29,7 +29,11 @@ class Audience:
     """Members, ring and head of one incarnation of a room."""
 
     def __init__(
-        self, inbox: Inbox[object], room: str, limits: CastLimits, ledger: RoomLedger
+        self,
+        inbox: Inbox[Any],  # Any: this only watches with it
+        room: str,
+        limits: CastLimits,
+        ledger: RoomLedger,
     ) -> None:
         self._inbox = inbox
         self._room = room

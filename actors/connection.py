@@ -59,6 +59,9 @@ from greenroom.supervisor import (
 MOST_ATTEMPTS: Final = 3
 """A question that crashed the registry this often is not asked again."""
 
+REFUSED_SECONDS: Final = 0.5
+"""For the HTTP answer to a client that gets no WebSocket; it has had its time."""
+
 INBOX_CAPACITY: Final = 100
 """64 commands, and a few words from elsewhere. Full: our own reader waits; nobody else does."""
 
@@ -137,7 +140,7 @@ def connection_spec(
     opening: Opening,
     cast: Cast,
     *,
-    id: str | None = None,  # noqa: A002
+    id: str | None = None,
 ) -> ChildSpec[ConnectionMessage]:
     """One connection's recipe: never restarted, a socket has only one life.
 
@@ -215,13 +218,14 @@ class Host:
         self._window = Window(
             max_commands=limits.in_flight_publishes,
             max_bytes=limits.in_flight_bytes,
-            on_stop=lambda: self._clock.pause(trio.current_time()),
-            on_go=lambda: self._clock.resume(trio.current_time()),
+            on_stop=self._reading_stopped,
+            on_go=self._reading_goes_on,
         )
         self._machine: ServerMachine | None = None  # None until the handshake is done
         self._attendance: Attendance | None = None  # None until AUTH
         self._session: Session | None = None
         self._timers: list[Timer] = []  # of the token in force
+        self._beating: Timer | None = None
 
     # From the first byte to the last.
 
@@ -248,7 +252,8 @@ class Host:
         """Close gates, say goodbye, close the socket: within `close_seconds`."""
         if self._attendance is not None:
             self._attendance.close()
-        await self._outbox.finish(self._farewell or b"", seconds=self._limits.close_seconds)
+        seconds = self._limits.close_seconds if self._machine else REFUSED_SECONDS
+        await self._outbox.finish(self._farewell or b"", seconds=seconds)
 
     async def _read(self) -> None:
         ending = await converse(
@@ -294,6 +299,8 @@ class Host:
                 self.end(CloseCode.TOKEN_EXPIRED)
             case Drain():
                 self._say(message)
+            case unknown:
+                raise TypeError(f"a connection does not understand {unknown!r}")
 
     async def _take(self, frame: str | bytes, ticket: Ticket) -> None:
         assert self._machine is not None  # noqa: S101 - Opened comes before the first frame
@@ -363,7 +370,7 @@ class Host:
         if command.id is not None:
             self._say(self._auth_ok(command.id, claims, session))
 
-    def _auth_ok(self, id: int, claims: Claims, session: Session) -> AuthOk:  # noqa: A002
+    def _auth_ok(self, id: int, claims: Claims, session: Session) -> AuthOk:
         limits = self._limits
         return AuthOk(
             id=id,
@@ -452,10 +459,24 @@ class Host:
         match self._clock.poll(now):
             case Pulse.GIVE_UP:
                 self.end(CloseCode.NO_HEARTBEAT)
-                return
             case Pulse.SEND_HEARTBEAT:
                 self._say(Heartbeat(timestamp=self._services.now_ms()))
-        self._inbox.send_after(max(0.0, self._clock.next_at - now), Beat())
+            case Pulse.NOTHING | Pulse.UNREACHABLE:
+                pass
+        self._arm_beat()
+
+    def _arm_beat(self) -> None:
+        if self._beating is not None:
+            self._beating.cancel()
+        seconds = max(0.0, self._clock.next_at - trio.current_time())
+        self._beating = self._inbox.send_after(seconds, Beat())
+
+    def _reading_stopped(self) -> None:
+        self._clock.pause(trio.current_time())
+
+    def _reading_goes_on(self) -> None:
+        self._clock.resume(trio.current_time())
+        self._arm_beat()
 
 
 def _ms(seconds: float) -> int:

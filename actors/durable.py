@@ -52,7 +52,7 @@ MOST_ATTEMPTS: Final = 3
 Outcome = Completion[Any, Any]  # Any: labels and values of all our questions
 
 
-class EpochChanged(Exception):  # noqa: N818  ends the incarnation; the next one starts afresh
+class EpochChanged(Exception):
     """The history was replaced under a living room; everything it remembers is worthless."""
 
 

@@ -10,7 +10,7 @@ from typing import Protocol
 import attrs
 
 
-class StoreUnavailable(Exception):  # noqa: N818  the name says what it is
+class StoreUnavailable(Exception):
     """The store could not do it now: the outside world's trouble, and temporary.
 
     A commit that raises this has an unknown outcome. The archive tries the very same batch again,

@@ -45,7 +45,7 @@ class OpenSession(Request[Session]):
     session: str | None = attrs.field(default=None, repr=False)
 
 
-class NoRoom(Exception):  # noqa: N818  an answer
+class NoRoom(Exception):
     """The room can't be opened now: the node has as many as it may, or is stopping."""
 
 
@@ -109,6 +109,8 @@ async def registry(
                     inbox.reply(ref)
             case SessionsOf(user):
                 inbox.reply(sessions.of(user))
+            case unknown:
+                raise TypeError(f"the registry does not understand {unknown!r}")
 
 
 async def open_room(name: str, cast: Cast) -> Ref[RoomMessage] | None:

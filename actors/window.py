@@ -61,9 +61,8 @@ class Window:
         if not self.is_full:
             return
         self._on_stop()
-        while self.is_full:
-            self._waiting = trio.Event()
-            await self._waiting.wait()
+        self._waiting = trio.Event()
+        await self._waiting.wait()
         self._on_go()
 
 

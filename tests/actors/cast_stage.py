@@ -21,6 +21,7 @@ from greenroom.actors.ports import (
     StoredMessage,
     StoreUnavailable,
 )
+from greenroom.actors.registry import SessionsOf
 from greenroom.actors.services import CastLimits, Services
 from greenroom.actors.system import node_spec
 from greenroom.protocol import issue_token, verify_token
@@ -127,7 +128,7 @@ class Client:
         self._ids = itertools.count(1)
 
     async def send(self, **message) -> None:
-        await self.ws.send_message(json.dumps(message))
+        await self.ws.send_message(json.dumps(message, ensure_ascii=False))
 
     async def receive(self) -> dict:
         """The next message of the node, whatever it is."""
@@ -220,6 +221,9 @@ class Stage:
         client = await self.client(user)
         await client.joined(room, **fields)
         return client
+
+    async def sessions_of(self, user: str):
+        return await self.cast.registry.ask(SessionsOf(user))
 
     def connections(self) -> int:
         return len(self.cast.connections.which_children())

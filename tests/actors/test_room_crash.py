@@ -1,0 +1,80 @@
+"""A room actor crashes under its members: nobody is disconnected, nothing acknowledged is lost."""
+
+import random
+
+import pytest
+import trio
+from cast_stage import open_stage
+
+from greenroom.supervisor import ChildState
+
+ROOM = "lobby"
+
+
+async def talk(client, count: int, acks: dict, rng: random.Random) -> None:
+    """Publish `count` messages, some at once, some one by one; note what was acknowledged."""
+    pending = {}
+    for number in range(count):
+        request = next(client._ids)
+        content = f"{client.user}-{number}"
+        pending[request] = content
+        await client.send(type="PUBLISH", id=request, room=ROOM, content=content, key=f"k{number}")
+        if rng.random() < 0.3:
+            await trio.sleep(rng.random() * 0.1)
+    client.expected = pending
+
+
+async def listen(client, got: dict, acks: dict) -> None:
+    while True:
+        message = await client.receive()
+        match message["type"]:
+            case "MESSAGE":
+                got.setdefault(client.user, []).append(message)
+            case "ACK":
+                acks[message["offset"]] = (client.user, message["message_id"])
+                client.answered += 1
+            case "ERROR":
+                raise AssertionError(message)
+
+
+def is_alive(stage, room: str) -> bool:
+    (info,) = (info for info in stage.cast.rooms.which_children() if info.id == room)
+    return info.state is ChildState.RUNNING
+
+
+@pytest.mark.parametrize("seed", range(6))
+async def test_fifty_members_miss_nothing_while_their_room_crashes(autojump_clock, seed):
+    """50 clients publish 20 messages each; the room crashes 10 times in the middle."""
+    rng = random.Random(seed)
+    async with open_stage(seed=seed) as stage:
+        stage.store.delay_seconds = 0.003
+        clients = [await stage.member(f"u{number}", ROOM) for number in range(50)]
+        got: dict = {}
+        acks: dict = {}
+        room = stage.cast.rooms.ref(ROOM)
+        async with trio.open_nursery() as nursery:
+            for client in clients:
+                client.answered = 0
+                nursery.start_soon(listen, client, got, acks)
+            async with trio.open_nursery() as talkers:
+                for client in clients:
+                    talkers.start_soon(talk, client, 20, acks, random.Random(rng.random()))
+                for _ in range(10):
+                    while not is_alive(stage, ROOM):
+                        await trio.sleep(0.01)
+                    await trio.sleep(0.03 + rng.random() * 0.1)
+                    await room.tell("a message that no room understands")
+            with trio.fail_after(60):
+                while any(client.answered < 20 for client in clients):
+                    await trio.sleep(0.1)
+            await trio.sleep(1)
+            nursery.cancel_scope.cancel()
+        assert stage.connections() == 50
+        assert sorted(acks) == list(range(1, 1001))
+        for client in clients:
+            offsets = [message["offset"] for message in got[client.user]]
+            others = [offset for offset in sorted(acks) if acks[offset][0] != client.user]
+            assert offsets == others
+        ledger = stage.services.ledger.room(ROOM)
+        assert ledger.pending == 0
+        assert ledger.owed == ledger.delivered
