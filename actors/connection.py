@@ -14,7 +14,7 @@ from greenroom.actors.cast import Cast
 from greenroom.actors.frames import close_frame, frame_of
 from greenroom.actors.outbox import Outbox
 from greenroom.actors.registry import OpenSession, Session
-from greenroom.actors.websocket import Ending, converse
+from greenroom.actors.websocket import Ending, converse, size_of
 from greenroom.actors.window import Ticket, Window
 from greenroom.protocol import (
     Answer,
@@ -266,7 +266,7 @@ class Host:
         await self._inbox.ref.tell(Ended(ending))
 
     async def _on_frame(self, frame: str | bytes) -> None:
-        ticket = self._window.open(len(frame))
+        ticket = self._window.open(size_of(frame))
         await self._inbox.ref.tell(FrameIn(frame, ticket))
         await self._window.wait_room()
 

@@ -20,7 +20,7 @@ import trio
 from greenroom.actors.frames import is_close_frame
 
 _FLUSH_BYTES = 64 * 1024  # one send_all of a stream without non-blocking send: four TLS records
-_DISCARD_BYTES = 64 * 1024
+_DISCARD_BYTES = 256 * 1024  # read after our last byte; who sends more loses the close frame
 
 
 @attrs.frozen
@@ -352,5 +352,6 @@ class Outbox(trio.abc.Stream):
         with contextlib.suppress(OSError, trio.BrokenResourceError, trio.ClosedResourceError):
             if isinstance(transport, trio.abc.HalfCloseableStream):
                 await transport.send_eof()
-            while await transport.receive_some(_DISCARD_BYTES):
-                pass
+            left = _DISCARD_BYTES
+            while left > 0 and (data := await transport.receive_some(_FLUSH_BYTES)):
+                left -= len(data)

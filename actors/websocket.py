@@ -123,6 +123,10 @@ class _Talk:
             while True:
                 frame = await ws.get_message()
                 self._outbox.progress()
+                if size_of(frame) > self._limits.max_frame_bytes:
+                    # trio-websocket has counted characters.
+                    self.ending = Ending(CloseCode.MESSAGE_TOO_BIG)
+                    return
                 await on_frame(frame)
         except ConnectionClosed as closed:
             self.ending = self._ending_of(closed.reason)
@@ -141,6 +145,13 @@ class _Talk:
         if reason.code not in VIOLATIONS:
             return Ending()
         return Ending(CloseCode(reason.code), detail=reason.reason or "")
+
+
+def size_of(frame: str | bytes) -> int:
+    """Bytes on the wire."""
+    if isinstance(frame, bytes) or frame.isascii():
+        return len(frame)
+    return len(frame.encode())
 
 
 def _leaves(group: BaseExceptionGroup[Exception]) -> list[Exception]:

@@ -1,0 +1,230 @@
+"""What trio-websocket does not do for us: each item provoked on the wire, a bystander undisturbed."""
+
+import base64
+import os
+import struct
+
+import pytest
+import trio
+
+from cast_stage import open_stage
+
+MASK = b"\x01\x02\x03\x04"
+
+
+def frame(opcode: int, payload: bytes = b"", *, fin: bool = True, masked: bool = True) -> bytes:
+    head = bytes([(0x80 if fin else 0) | opcode])
+    bit = 0x80 if masked else 0
+    if len(payload) <= 125:
+        head += bytes([bit | len(payload)])
+    elif len(payload) <= 0xFFFF:
+        head += bytes([bit | 126]) + struct.pack("!H", len(payload))
+    else:
+        head += bytes([bit | 127]) + struct.pack("!Q", len(payload))
+    if not masked:
+        return head + payload
+    return head + MASK + bytes(byte ^ MASK[i % 4] for i, byte in enumerate(payload))
+
+
+def frame_head(size: int) -> bytes:
+    """The beginning of a masked text frame that claims `size` bytes."""
+    return bytes([0x81, 0xFF]) + size.to_bytes(8, "big") + MASK
+
+
+def request(**headers: bytes) -> bytes:
+    fields = {
+        b"Host": b"localhost",
+        b"Upgrade": b"websocket",
+        b"Connection": b"Upgrade",
+        b"Sec-WebSocket-Key": base64.b64encode(os.urandom(16)),
+        b"Sec-WebSocket-Version": b"13",
+        **{name.replace("_", "-").encode(): value for name, value in headers.items()},
+    }
+    lines = [name + b": " + value for name, value in fields.items()]
+    return b"\r\n".join([b"GET /ws HTTP/1.1", *lines, b"", b""])
+
+
+async def read_all(stream) -> bytes:
+    """Everything until the node ends its side; then ours ends too, as a well-behaved client's."""
+    data = b""
+    while chunk := await stream.receive_some():
+        data += chunk
+    await stream.aclose()
+    return data
+
+
+async def upgraded(stage):
+    """A raw stream after the handshake."""
+    stream, _ = await stage.raw(request())
+    head = b""
+    while b"\r\n\r\n" not in head:
+        head += await stream.receive_some()
+    assert head.startswith(b"HTTP/1.1 101")
+    return stream
+
+
+def close_code_in(data: bytes) -> int | None:
+    """The code of the close frame that ends `data`."""
+    for size in range(2, 126):
+        end = data[-size - 2 :]
+        if len(end) == size + 2 and end[0] == 0x88 and end[1] == size:
+            return int.from_bytes(end[2:4], "big")
+    return None
+
+
+class Bystanders:
+    """Two clients that chat; `check` shows that nothing has happened to them."""
+
+    def __init__(self, stage) -> None:
+        self.stage = stage
+
+    async def __aenter__(self):
+        self.ann = await self.stage.member("ann", "lobby")
+        self.bob = await self.stage.member("bob", "lobby")
+        return self
+
+    async def __aexit__(self, *error) -> None:
+        if error[0] is None:
+            assert (await self.ann.publish("lobby", "still here"))["type"] == "ACK"
+            assert (await self.bob.next("MESSAGE"))["content"] == "still here"
+            with trio.fail_after(10):
+                while self.stage.connections() != 2:
+                    await trio.sleep(0.1)
+
+
+@pytest.mark.parametrize(
+    "header", ["Host", "Sec_WebSocket_Protocol", "Sec_WebSocket_Extensions", "X_Other"]
+)
+async def test_a_high_byte_in_a_header_is_answered_with_http(autojump_clock, header):
+    async with open_stage() as stage, Bystanders(stage):
+        stream, _ = await stage.raw(request(**{header: b"caf\xe9"}))
+        answer = await read_all_or_upgrade(stream)
+        assert answer.startswith((b"HTTP/1.1 400", b"HTTP/1.1 101"))
+        assert header == "X_Other" or answer.startswith(b"HTTP/1.1 400")
+
+
+async def read_all_or_upgrade(stream) -> bytes:
+    data = b""
+    while (chunk := await stream.receive_some()) and not data.startswith(b"HTTP/1.1 101"):
+        data += chunk
+        if data.startswith(b"HTTP/1.1 101"):
+            break
+    await stream.aclose()
+    return data
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"GET /ws HTTP/1.1\r\n\r\n",
+        b"\x00\x01\x02\x03\r\n\r\n",
+        b"GET /ws HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n",
+        request(Sec_WebSocket_Version=b"12"),
+        request(Content_Length=b"-1"),
+    ],
+)
+async def test_a_bad_request_is_answered_with_http_400_or_426(autojump_clock, head):
+    async with open_stage() as stage, Bystanders(stage):
+        stream, _ = await stage.raw(head)
+        answer = await read_all(stream)
+        assert answer[:12] in {b"HTTP/1.1 400", b"HTTP/1.1 426"}
+
+
+async def test_an_oversize_message_and_a_ping_in_one_segment_end_with_1009(autojump_clock):
+    async with open_stage() as stage, Bystanders(stage):
+        stream = await upgraded(stage)
+        await stream.send_all(frame(1, b"x" * 70_000) + frame(9, b"ping"))
+        assert close_code_in(await read_all(stream)) == 1009
+
+
+async def test_a_ping_after_our_close_is_ignored(autojump_clock):
+    async with open_stage() as stage, Bystanders(stage):
+        stream = await upgraded(stage)
+        await trio.sleep(10.1)  # 4502 is on its way
+        await stream.send_all(frame(9, b"ping") * 3)
+        assert close_code_in(await read_all(stream)) == 4502
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "code"),
+    [
+        ("unmasked", frame(1, b"{}", masked=False), 1002),
+        ("reserved bit", bytes([0xC1, 0x80]) + MASK, 1002),
+        ("reserved opcode", frame(3, b""), 1002),
+        ("fragmented ping", frame(9, b"", fin=False), 1002),
+        ("long ping", frame(9, b"x" * 126), 1002),
+        ("continuation of nothing", frame(0, b"x"), 1002),
+        ("two first fragments", frame(1, b"a", fin=False) + frame(1, b"b"), 1002),
+        ("bad UTF-8", frame(1, b"\xff\xfe"), 1007),
+        ("bad UTF-8 in a close", frame(8, b"\x03\xe8\xff"), 1007),
+        ("close code that may not be sent", frame(8, (1005).to_bytes(2, "big")), 1002),
+        ("close of one byte", frame(8, b"\x03"), 1002),
+        ("binary to a JSON connection", frame(2, b"{}"), 4506),
+        ("huge length", frame_head(2**63 - 1) + bytes(140_000), 1009),
+        ("length with the top bit", frame_head(2**64 - 1), 1002),
+    ],
+)
+async def test_a_protocol_violation_is_told_with_its_close_code(autojump_clock, name, data, code):
+    async with open_stage() as stage, Bystanders(stage):
+        stream = await upgraded(stage)
+        await stream.send_all(data)
+        with trio.fail_after(60):
+            assert close_code_in(await read_all(stream)) == code
+
+
+async def test_the_limit_counts_bytes_not_characters(autojump_clock):
+    """30,000 characters of three bytes each are more than 64 KiB."""
+    async with open_stage() as stage, Bystanders(stage):
+        stream = await upgraded(stage)
+        await stream.send_all(frame(1, ("€" * 30_000).encode()))
+        assert close_code_in(await read_all(stream)) == 1009
+
+
+async def test_zero_length_fragments_without_end_are_cut_off(autojump_clock):
+    async with open_stage() as stage, Bystanders(stage):
+        stream = await upgraded(stage)
+        await stream.send_all(frame(1, b"", fin=False))
+        sent = 0
+        with pytest.raises(trio.BrokenResourceError):
+            while True:
+                await stream.send_all(frame(0, b"", fin=False) * 1000)
+                sent += 6000
+                await trio.testing.wait_all_tasks_blocked()
+        assert sent < 450_000  # 128 KiB that made no message, 256 KiB read after our close frame
+
+
+async def test_pings_without_end_and_no_reading_are_cut_off(autojump_clock):
+    async with open_stage(outbox_bytes=10_000) as stage, Bystanders(stage):
+        stream = await upgraded(stage)
+        with pytest.raises(trio.BrokenResourceError):
+            while True:
+                await stream.send_all(frame(9, b"p" * 100) * 100)
+                await trio.sleep(0.1)
+
+
+async def test_a_client_that_never_closes_its_side_is_let_go_in_2_seconds(autojump_clock):
+    async with open_stage() as stage, Bystanders(stage):
+        stream = await upgraded(stage)
+        await stream.send_all(frame(2, b"{}"))
+        started = trio.current_time()
+        while stage.connections() > 2:
+            await trio.sleep(0.01)
+        assert trio.current_time() - started < 2.1
+        del stream
+
+
+async def test_a_ping_is_answered_while_the_store_is_away(autojump_clock):
+    async with open_stage() as stage, Bystanders(stage) as both:
+        stage.store.gate = trio.Event()
+        await both.ann.send(type="PUBLISH", room="lobby", content="waits")
+        with trio.fail_after(1):
+            await both.ann.ws.ping()
+        stage.store.gate.set()
+        await both.bob.next("MESSAGE")
+
+
+async def test_a_half_sent_frame_ends_with_silence(autojump_clock):
+    async with open_stage() as stage, Bystanders(stage):
+        stream = await upgraded(stage)
+        await stream.send_all(frame(1, b"x" * 1000)[:500])
+        assert close_code_in(await read_all(stream)) == 4502
