@@ -26,8 +26,8 @@ class Pulse(Enum):
 class HeartbeatClock:
     """Silence of one peer, measured in seconds.
 
-    Each pulse comes once per silence: SEND_HEARTBEAT at 0.8 of the interval, UNREACHABLE at the
-    interval, GIVE_UP at the interval plus `pong_timeout_seconds`.
+    SEND_HEARTBEAT comes once per silence at 0.8 of the interval, UNREACHABLE once at the interval,
+    GIVE_UP at the interval plus `pong_timeout_seconds` and at every poll after that.
 
     Args:
         now: The peer counts as heard of now.
@@ -41,7 +41,7 @@ class HeartbeatClock:
         if not (interval_seconds > 0 and pong_timeout_seconds > 0):
             raise ValueError("interval_seconds and pong_timeout_seconds must be more than 0")
         self._heard_at = now
-        self._paused_at: float | None = None
+        self._paused = False
         self._thresholds = (  # silence in seconds, and what it asks for
             (interval_seconds * PROBE_FRACTION, Pulse.SEND_HEARTBEAT),
             (interval_seconds, Pulse.UNREACHABLE),
@@ -51,9 +51,7 @@ class HeartbeatClock:
 
     @property
     def next_at(self) -> float:
-        """When to poll again at the latest. After `resume` it may be earlier than it was."""
-        if self._paused_at is not None:
-            return self._paused_at + self._thresholds[0][0]
+        """When to poll again at the latest. After `resume` ask anew: it may be earlier."""
         last = len(self._thresholds) - 1
         return self._heard_at + self._thresholds[min(self._passed, last)][0]
 
@@ -64,32 +62,28 @@ class HeartbeatClock:
             self._passed = 0
 
     def pause(self, now: float) -> None:
-        """Stop counting: we do not read, so the peer's silence is our doing."""
-        if self._paused_at is None:
-            self._paused_at = now
+        """We do not read from now on, so the peer's silence is our doing: it counts as heard of.
+
+        Counting does not go on after a pause, it starts anew: when bytes came in before may be
+        reported later, and who doubts must not harm the peer.
+        """
+        self.received(now)
+        self._paused = True
 
     def resume(self, now: float) -> None:
-        """Count on from where `pause` stopped; the time between is no silence."""
-        if self._paused_at is not None:
-            self._slide(now)
-            self._paused_at = None
+        """We read again: silence begins now."""
+        if self._paused:
+            self.received(now)
+            self._paused = False
 
     def poll(self, now: float) -> Pulse:
-        """What the silence up to `now` asks for; one threshold for each call."""
-        if self._paused_at is not None:
-            self._slide(now)
+        """What the silence up to `now` asks for: one threshold a call, GIVE_UP again and again."""
+        if self._paused:
+            self.received(now)
             return Pulse.NOTHING
-        if self._passed == len(self._thresholds):
-            return Pulse.GIVE_UP
-        seconds, pulse = self._thresholds[self._passed]
+        last = len(self._thresholds) - 1
+        seconds, pulse = self._thresholds[min(self._passed, last)]
         if now < self._heard_at + seconds:
             return Pulse.NOTHING
         self._passed += 1
         return pulse
-
-    def _slide(self, now: float) -> None:
-        """Forget the time since `_paused_at`, keeping the silence there was before it."""
-        if self._paused_at is not None:
-            silent_before = max(0.0, self._paused_at - self._heard_at)
-            self._heard_at = max(self._heard_at, now - silent_before)
-            self._paused_at = now

@@ -6,7 +6,7 @@ Will not handle: sockets, time, tokens, rooms, limits on how many and how large.
 
 from greenroom.protocol._codec import Codec, DecodeError
 from greenroom.protocol._codes import CloseCode, ErrorCode
-from greenroom.protocol._commands import Auth, Heartbeat
+from greenroom.protocol._commands import Auth, Heartbeat, History
 from greenroom.protocol._limits import MAX_ERRORS_IN_A_ROW
 from greenroom.protocol._messages import Command
 from greenroom.protocol._pushes import Error
@@ -46,4 +46,6 @@ class ServerMachine:
             return Error.of(ErrorCode.BAD_REQUEST, id=command.id)
         if not isinstance(command, Auth) and not self._ready:
             return CloseCode.BAD_REQUEST
+        if isinstance(command, History) and command.before and command.since:
+            return Error.of(ErrorCode.BAD_REQUEST, id=command.id)
         return command

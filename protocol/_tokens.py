@@ -44,7 +44,7 @@ class Claims:
 
 
 def check_secret(secret: str | bytes) -> None:
-    """Raise ValueError unless `secret` has at least `MIN_SECRET_BYTES` bytes."""
+    """Raise ValueError unless `secret` can sign: `MIN_SECRET_BYTES` bytes or more."""
     size = len(secret.encode() if isinstance(secret, str) else secret)
     if size < MIN_SECRET_BYTES:
         raise ValueError(f"a secret for HS256 needs {MIN_SECRET_BYTES} bytes or more, not {size}")
@@ -90,9 +90,11 @@ def verify_token(token: str, *, secret: str | bytes, now: float) -> Claims:
     """
     check_secret(secret)
     claims = _signed_claims(token, secret)
-    subject, expires_at = claims["sub"], _time(claims, "exp")
+    subject, token_id, expires_at = claims["sub"], claims.get("jti"), _time(claims, "exp")
     if not is_valid_subject(subject) or expires_at is None:
         raise TokenInvalid("sub or exp is missing or not of its kind")
+    if token_id is not None and not isinstance(token_id, str):
+        raise TokenInvalid("jti is not a string")
     not_before = _time(claims, "nbf")
     if not_before is not None and now < not_before:
         raise TokenInvalid("not valid yet")
@@ -102,7 +104,7 @@ def verify_token(token: str, *, secret: str | bytes, now: float) -> Claims:
         subject=subject,
         expires_at=expires_at,
         issued_at=_time(claims, "iat"),
-        token_id=claims.get("jti"),
+        token_id=token_id,
     )
 
 
@@ -119,16 +121,21 @@ def is_valid_subject(subject: object) -> bool:
 def _signed_claims(token: str, secret: str | bytes) -> dict[str, Any]:
     if len(token) > MAX_TOKEN_CHARS:
         raise TokenInvalid("too long")
-    options = {
-        "require": ["sub", "exp"],
-        "verify_exp": False,
-        "verify_nbf": False,
-        "verify_iat": False,
-    }
     try:
-        return jwt.decode(token, secret, algorithms=[ALGORITHM], options=options)  # type: ignore[arg-type]
-    except (jwt.PyJWTError, ValueError):
-        # Without the cause: its text may quote the token's own header.
+        return jwt.decode(
+            token,
+            secret,
+            algorithms=[ALGORITHM],
+            options={
+                "require": ["sub", "exp"],
+                "verify_exp": False,
+                "verify_nbf": False,
+                "verify_iat": False,
+            },
+        )
+    except (jwt.PyJWTError, ValueError, TypeError, RecursionError):
+        # PyJWT reads the header before it checks the signature, so anybody can hand it JSON of any
+        # shape and depth. Without the cause: its text may quote that header.
         raise TokenInvalid("not signed by us, or without what it must say") from None
 
 
