@@ -1,0 +1,139 @@
+"""Tokens: only what we signed, only while it is good, and never quoted."""
+
+import base64
+import json
+from typing import Any
+
+import jwt
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from greenroom.protocol import TokenError, TokenExpired, TokenInvalid, issue_token, verify_token
+
+SECRET = "s" * 32
+NOW = 1_717_036_800.0
+GOOD = {"sub": "ada", "exp": NOW + 60}
+
+
+def signed(claims: Any, *, secret: str = SECRET, algorithm: str = "HS256") -> str:
+    return jwt.encode(claims, secret, algorithm=algorithm)
+
+
+def raw(header: bytes, payload: bytes = b"{}") -> str:
+    parts = (header, payload, b"x" * 32)
+    return ".".join(base64.urlsafe_b64encode(part).rstrip(b"=").decode() for part in parts)
+
+
+def test_an_issued_token_is_good_until_its_last_second() -> None:
+    token = issue_token("ada", secret=SECRET, now=NOW, lifetime_seconds=60, token_id="t1")
+    claims = verify_token(token, secret=SECRET, now=NOW + 59.9)
+    assert (claims.subject, claims.expires_at, claims.issued_at, claims.token_id) == (
+        "ada",
+        NOW + 60,
+        NOW,
+        "t1",
+    )
+
+
+def test_an_expired_token_is_told_apart() -> None:
+    token = issue_token("ada", secret=SECRET, now=NOW, lifetime_seconds=60)
+    with pytest.raises(TokenExpired):
+        verify_token(token, secret=SECRET, now=NOW + 60)
+
+
+def test_an_expired_token_of_another_issuer_is_invalid_not_expired() -> None:
+    with pytest.raises(TokenInvalid):
+        verify_token(signed(GOOD, secret="o" * 32), secret=SECRET, now=NOW + 90)
+
+
+@pytest.mark.parametrize(
+    "claims",
+    [
+        {"exp": NOW + 60},
+        {"sub": "ada"},
+        {"sub": "ada", "exp": None},
+        {"sub": "ada", "exp": True},
+        {"sub": "ada", "exp": str(int(NOW + 60))},
+        {"sub": "ada", "exp": float("inf")},
+        {"sub": "ada", "exp": float("nan")},
+        {"sub": "ada", "exp": -1},
+        {"sub": "", "exp": NOW + 60},
+        {"sub": " ", "exp": NOW + 60},
+        {"sub": "a\nb", "exp": NOW + 60},
+        {"sub": "a" * 129, "exp": NOW + 60},
+        {"sub": None, "exp": NOW + 60},
+        {**GOOD, "nbf": NOW + 1},
+        {**GOOD, "nbf": "soon"},
+        {**GOOD, "iat": "then"},
+        {**GOOD, "aud": "somebody else"},
+    ],
+)
+def test_a_signed_token_without_what_it_must_say_is_invalid(claims: dict[str, Any]) -> None:
+    body = base64.urlsafe_b64encode(json.dumps(claims).encode()).rstrip(b"=")
+    header = base64.urlsafe_b64encode(b'{"alg":"HS256"}').rstrip(b"=")
+    key = jwt.get_algorithm_by_name("HS256")
+    signature = key.sign(header + b"." + body, SECRET.encode())
+    token = b".".join([header, body, base64.urlsafe_b64encode(signature).rstrip(b"=")]).decode()
+    with pytest.raises(TokenInvalid):
+        verify_token(token, secret=SECRET, now=NOW)
+
+
+def test_the_algorithm_is_pinned() -> None:
+    unsigned = jwt.encode(GOOD, None, algorithm="none")
+    for token in (unsigned, signed(GOOD, algorithm="HS512", secret="s" * 64)):
+        with pytest.raises(TokenInvalid):
+            verify_token(token, secret="s" * 64, now=NOW)
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        b"",
+        b"null",
+        b"[" * 4000,
+        b'{"a":' * 1500,
+        b'{"alg":["HS256"]}',
+        b'{"alg":{}}',
+        b'{"alg":"HS256","kid":1}',
+        b'{"alg":"HS256","b64":false}',
+        b'{"alg":"HS256","crit":3}',
+        b"\xff",
+    ],
+)
+def test_any_header_gives_a_token_error(header: bytes) -> None:
+    """The header is read before the signature is checked: anybody may send one."""
+    with pytest.raises(TokenInvalid):
+        verify_token(raw(header), secret=SECRET, now=NOW)
+
+
+@given(st.text(max_size=100) | st.text("abcXYZ019-_.=", max_size=100))
+def test_any_text_gives_a_token_error(token: str) -> None:
+    with pytest.raises(TokenError):
+        verify_token(token, secret=SECRET, now=NOW)
+
+
+def test_an_oversize_token_is_refused_unread() -> None:
+    with pytest.raises(TokenInvalid, match="too long"):
+        verify_token("a" * 8193, secret=SECRET, now=NOW)
+
+
+@pytest.mark.parametrize("now", [NOW, NOW + 100])
+def test_no_error_holds_any_part_of_the_token(now: float) -> None:
+    token = signed(GOOD) if now > NOW else signed(GOOD, secret="o" * 32)
+    with pytest.raises(TokenError) as caught:
+        verify_token(token, secret=SECRET, now=now)
+    shown = repr(caught.value) + str(caught.value) + repr(caught.value.__cause__)
+    assert not [part for part in token.split(".") if part in shown]
+
+
+def test_a_short_secret_is_refused() -> None:
+    with pytest.raises(ValueError, match="32 bytes"):
+        issue_token("ada", secret="short", now=NOW, lifetime_seconds=60)
+    with pytest.raises(ValueError, match="32 bytes"):
+        verify_token(signed(GOOD), secret="short", now=NOW)
+
+
+def test_a_subject_that_would_not_verify_is_not_issued() -> None:
+    with pytest.raises(ValueError, match="128 characters"):
+        issue_token("a\nb", secret=SECRET, now=NOW, lifetime_seconds=60)
