@@ -299,8 +299,8 @@ class Host:
                 self.end(CloseCode.TOKEN_EXPIRED)
             case Drain():
                 self._say(message)
-            case unknown:
-                raise TypeError(f"a connection does not understand {unknown!r}")
+            case _:
+                raise TypeError(f"a connection does not understand {message!r}")
 
     async def _take(self, frame: str | bytes, ticket: Ticket) -> None:
         assert self._machine is not None  # noqa: S101 - Opened comes before the first frame

@@ -22,13 +22,13 @@ class RoomLedger:
     """Messages that the room took from its members."""
     accepted: int = 0
     """Of those, acknowledged: stored, or in an ephemeral room sent."""
-    refused: Counter[str] = attrs.field(factory=Counter)
+    refused: Counter[str] = attrs.field(factory=Counter[str])
     """Of those, not acknowledged, by reason."""
     owed: int = 0
     """Copies to deliver: one per message and member who was there, the sender left out."""
     delivered: int = 0
     """Of those, handed to the member's outbox."""
-    dropped: Counter[str] = attrs.field(factory=Counter)
+    dropped: Counter[str] = attrs.field(factory=Counter[str])
     """Of those, not handed over, by reason."""
 
     @property
@@ -46,7 +46,7 @@ class RoomLedger:
 class Ledger:
     """Every room's ledger on this node."""
 
-    rooms: dict[str, RoomLedger] = attrs.field(factory=dict)
+    rooms: dict[str, RoomLedger] = attrs.field(factory=dict[str, RoomLedger])
     """Rooms that live, or have lived and were not closed."""
     closed: RoomLedger = attrs.field(factory=RoomLedger)
     """The sums of rooms that have ended, so that the ledger does not grow with their number."""

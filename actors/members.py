@@ -35,9 +35,13 @@ class Members(Generic[S]):
     """
 
     room: str
-    _connections: dict[S, None] = attrs.field(factory=dict)  # insertion order: delivery order
-    _tabs: dict[str, int] = attrs.field(factory=dict)  # {user: connections in the room}
-    _changes: dict[str, bool] = attrs.field(factory=dict)  # {user: came (True) or went (False)}
+    _connections: dict[S, None] = attrs.field(
+        factory=dict[S, None]
+    )  # insertion order: delivery order
+    _tabs: dict[str, int] = attrs.field(factory=dict[str, int])  # {user: connections in the room}
+    _changes: dict[str, bool] = attrs.field(
+        factory=dict[str, bool]
+    )  # {user: came (True) or went (False)}
 
     def __len__(self) -> int:
         return len(self._connections)

@@ -13,6 +13,7 @@ import socket
 from collections import deque
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager
+from typing import cast
 
 import attrs
 import trio
@@ -346,9 +347,9 @@ class Outbox(trio.abc.Stream):
         Closing a socket with unread bytes in it makes the kernel reset the connection, and the
         peer may lose the close frame that is on its way.
         """
-        transport: trio.abc.Stream = self._stream
-        if isinstance(transport, trio.SSLStream):
-            transport = transport.transport_stream  # TLS has no half-close; TCP below it has
+        transport = self._stream
+        if isinstance(transport, trio.SSLStream):  # TLS has no half-close; TCP below it has
+            transport = cast("trio.SSLStream[trio.SocketStream]", transport).transport_stream
         with contextlib.suppress(OSError, trio.BrokenResourceError, trio.ClosedResourceError):
             if isinstance(transport, trio.abc.HalfCloseableStream):
                 await transport.send_eof()

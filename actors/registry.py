@@ -109,8 +109,8 @@ async def registry(
                     inbox.reply(ref)
             case SessionsOf(user):
                 inbox.reply(sessions.of(user))
-            case unknown:
-                raise TypeError(f"the registry does not understand {unknown!r}")
+            case _:
+                raise TypeError(f"the registry does not understand {message!r}")
 
 
 async def open_room(name: str, cast: Cast) -> Ref[RoomMessage] | None:

@@ -46,9 +46,9 @@ class Subscription:
     epoch: str = ""
     next_offset: int = 1
     """Everything lower was delivered, left out on purpose, or told as a GAP: it is discarded."""
-    unanswered: dict[str, bool] = attrs.field(factory=dict)
+    unanswered: dict[str, bool] = attrs.field(factory=dict[str, bool])
     """{key: echo} of the PUBLISHes that have no ACK yet; the connection keeps it."""
-    _acknowledged: set[int] = attrs.field(factory=set)
+    _acknowledged: set[int] = attrs.field(factory=set[int])
     # Own offsets from `next_offset` on: acknowledged before the room came to deliver them here.
 
     def open(self, head: Head, *answers: Answer) -> None:

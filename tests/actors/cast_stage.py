@@ -31,6 +31,13 @@ SECRET = "a secret of at least thirty-two bytes"
 EPOCH_SECONDS = 1_800_000_000.0
 
 
+async def until(condition, *, seconds: float = 60.0) -> None:
+    """Wait for what nobody announces, looking every 10 ms."""
+    with trio.fail_after(seconds):
+        while not condition():  # noqa: ASYNC110
+            await trio.sleep(0.01)
+
+
 class FakeStore:
     """History in memory, with switches for trouble."""
 
