@@ -54,7 +54,7 @@ class Kind(Protocol):
 
 @attrs.frozen
 class Text:
-    """A text that is not empty."""
+    """A text that is not empty, nor longer than a column that may keep it."""
 
     def from_text(self, text: str) -> object:
         """Take the text as it is."""

@@ -83,9 +83,8 @@ class Door:
     listeners: Sequence[trio.SocketListener]
     tls: ssl.SSLContext | None
     policy: Callable[[], Policy]
-    """What holds right now: draining, full."""
+    """What holds right now."""
     web: WebSide
-    admit: Admit
     handshake_seconds: float = 5.0
     """From accept to a complete head, TLS handshake included; a connection actor has the rest."""
     max_pending: int = 10_000
@@ -113,6 +112,7 @@ async def open_listeners(host: str, port: int) -> list[trio.SocketListener]:
 async def serve_listener(
     inbox: Inbox[Any],  # Any: nobody sends it anything
     door: Door,
+    admit: Admit,
     *,
     task_status: trio.TaskStatus[None],
 ) -> None:
@@ -120,7 +120,7 @@ async def serve_listener(
     try:
         async with trio.open_nursery() as nursery:
             for listener in door.listeners:
-                nursery.start_soon(_accept_forever, listener, door, nursery)
+                nursery.start_soon(_accept_forever, listener, door, admit, nursery)
             task_status.started()
             async for _ in inbox:
                 pass
@@ -130,7 +130,9 @@ async def serve_listener(
                 listener.socket.close()
 
 
-async def _accept_forever(listener: trio.SocketListener, door: Door, nursery: trio.Nursery) -> None:
+async def _accept_forever(
+    listener: trio.SocketListener, door: Door, admit: Admit, nursery: trio.Nursery
+) -> None:
     while True:
         try:
             stream = await listener.accept()
@@ -146,12 +148,12 @@ async def _accept_forever(listener: trio.SocketListener, door: Door, nursery: tr
             log.warning("connection dropped", reason="too many at once")
             await trio.aclose_forcefully(stream)
             continue
-        nursery.start_soon(_serve_in_fence, stream, door)
+        nursery.start_soon(_serve_in_fence, stream, door, admit)
 
 
-async def _serve_in_fence(stream: trio.SocketStream, door: Door) -> None:
+async def _serve_in_fence(stream: trio.SocketStream, door: Door, admit: Admit) -> None:
     """Serve one connection; whatever goes wrong in there stays in there."""
-    visit = _Visit(stream, door)
+    visit = _Visit(stream, door, admit)
     try:
         await visit.serve()
     except* (trio.BrokenResourceError, trio.ClosedResourceError):
@@ -166,8 +168,9 @@ async def _serve_in_fence(stream: trio.SocketStream, door: Door) -> None:
 class _Visit:
     """One connection while it is the listener's."""
 
-    def __init__(self, stream: trio.SocketStream, door: Door) -> None:
+    def __init__(self, stream: trio.SocketStream, door: Door, admit: Admit) -> None:
         self._door = door
+        self._admit = admit
         self._transport: Transport = stream
         self._deadline = trio.current_time() + door.handshake_seconds
         self._upgrade: Arrival | None = None
@@ -244,7 +247,7 @@ class _Visit:
         await self._door.web.serve(self._transport, received, next_request=next_request)
 
     async def _hand_over(self, arrival: Arrival) -> None:
-        refusal = await self._door.admit(self._transport, arrival)
+        refusal = await self._admit(self._transport, arrival)
         if refusal is None:
             self.handed_over = True
         else:

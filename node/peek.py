@@ -86,7 +86,6 @@ class Policy:
     tls: bool
     origins: Collection[str] = ()
     draining: bool = False
-    full: bool = False
 
 
 class BadHeadError(Exception):
@@ -171,7 +170,6 @@ def decide(head: RequestHead, policy: Policy) -> PlainHttp | WebSocketUpgrade | 
         (head.path != WEBSOCKET_PATH, NO_SUCH_PATH),
         *_handshake_checks(head),
         (not allowed, FOREIGN_ORIGIN),
-        (policy.full, FULL),
     ]
     return next((refusal for wrong, refusal in checks if wrong), WebSocketUpgrade(head))
 

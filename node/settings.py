@@ -46,6 +46,10 @@ class Settings:
         default=8000,
         metadata=_about(Integer(0, 65535), "Port to listen on; 0 takes a free one and says which."),
     )
+    name: str = attrs.field(
+        default="greenroom",
+        metadata=_about(Text(), "Name of this node, as clients and the history see it."),
+    )
     data: Path = attrs.field(
         default=Path("greenroom-data"),
         metadata=_about(

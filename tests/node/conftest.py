@@ -39,7 +39,6 @@ class World:
     """What the node behind the door does, for a test to look at and to change."""
 
     draining: bool = False
-    full: bool = False
     store_error: Exception | None = None
     refusal: object = None
     admit_error: Exception | None = None
@@ -125,15 +124,16 @@ def open_node() -> Callable[..., object]:
         door = Door(
             listeners=listeners,
             tls=tls,
-            policy=lambda: Policy(tls=tls is not None, draining=world.draining, full=world.full),
+            policy=lambda: Policy(tls=tls is not None, draining=world.draining),
             web=WebSide(make_app(services)),
-            admit=world.admit,
             handshake_seconds=handshake_seconds,
             **door_options,
         )
         async with trio.open_nursery() as nursery:
             await nursery.start(
-                lambda task_status: serve_listener(QuietInbox(), door, task_status=task_status)
+                lambda task_status: serve_listener(
+                    QuietInbox(), door, world.admit, task_status=task_status
+                )
             )
             yield Node(listeners[0].socket.getsockname()[1], world, door, nursery)
             nursery.cancel_scope.cancel()

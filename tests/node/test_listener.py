@@ -112,10 +112,8 @@ async def test_what_is_refused_is_answered_and_closed(node, data, status):
     assert answer.startswith(b"HTTP/1.1 %d " % status)
 
 
-async def test_a_full_node_says_so_whoever_notices_it(node):
-    node.world.full = True
-    assert (await node.exchange(UPGRADE)).startswith(b"HTTP/1.1 503")
-    node.world.full, node.world.refusal = False, FULL
+async def test_a_node_without_a_free_place_says_when_to_come_back(node):
+    node.world.refusal = FULL
     answer = await node.exchange(UPGRADE)
     assert answer.startswith(b"HTTP/1.1 503")
     assert b"Retry-After" in answer

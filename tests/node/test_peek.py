@@ -120,11 +120,10 @@ def test_a_listed_origin_connects():
     assert isinstance(verdict(head(Origin="https://chat.example"), policy), WebSocketUpgrade)
 
 
-def test_draining_and_full_are_503_with_a_time_to_come_back():
-    for policy in (Policy(tls=False, draining=True), Policy(tls=False, full=True)):
-        outcome = verdict(head(), policy)
-        assert outcome.status == 503
-        assert int(outcome.headers["Retry-After"]) > 0
+def test_a_stopping_node_is_503_with_a_time_to_come_back():
+    outcome = verdict(head(), Policy(tls=False, draining=True))
+    assert outcome.status == 503
+    assert int(outcome.headers["Retry-After"]) > 0
 
 
 @pytest.mark.parametrize(

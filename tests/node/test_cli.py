@@ -1,0 +1,186 @@
+"""The command line: what it prints, where, and with which exit code."""
+
+import socket
+
+import jwt
+import pytest
+import structlog
+import trustme
+
+from greenroom.node.cli import main
+from greenroom.node.datadir import DataDirectory, make_development_secret, open_data_directory
+
+SECRET = "0123456789abcdef0123456789abcdef"
+
+
+@pytest.fixture(autouse=True)
+def clean_surroundings(monkeypatch, tmp_path):
+    for name in ("HOST", "PORT", "DATA", "CONFIG", "JWT_SECRET"):
+        monkeypatch.delenv(f"GREENROOM_{name}", raising=False)
+    monkeypatch.chdir(tmp_path)
+    yield
+    structlog.reset_defaults()
+
+
+@pytest.fixture
+def complaint(capsys):
+    """Run a command that fails, and return its one line."""
+
+    def run(*arguments, code):
+        assert main([str(argument) for argument in arguments]) == code
+        captured = capsys.readouterr()
+        lines = [line for line in captured.err.splitlines() if not line.startswith("{")]
+        assert captured.out == ""
+        assert len(lines) == 1, captured.err
+        assert "Traceback" not in captured.err
+        return lines[0]
+
+    return run
+
+
+def certificate(tmp_path):
+    issued = trustme.CA().issue_cert("localhost")
+    issued.private_key_pem.write_to_path(tmp_path / "key.pem")
+    issued.cert_chain_pems[0].write_to_path(tmp_path / "cert.pem")
+    return tmp_path / "cert.pem", tmp_path / "key.pem"
+
+
+@pytest.mark.socket
+def test_serve_on_a_taken_port(complaint, tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        line = complaint("serve", "--port", port, "--data", tmp_path / "d", code=1)
+    assert line == (
+        f"greenroom: port {port} on 127.0.0.1 is taken by another program; choose one with --port"
+    )
+
+
+def test_serve_with_a_config_that_is_not_there(complaint):
+    line = complaint("serve", "--config", "/nowhere/g.toml", code=2)
+    assert line == "greenroom: config /nowhere/g.toml: No such file or directory"
+
+
+def test_serve_with_a_directory_for_a_config(complaint, tmp_path):
+    line = complaint("serve", "--config", tmp_path, code=2)
+    assert line == f"greenroom: config {tmp_path}: Is a directory"
+
+
+def test_serve_with_an_unknown_setting_in_the_config(complaint, tmp_path):
+    (tmp_path / "g.toml").write_text("prot = 9000\n")
+    line = complaint("serve", "--config", tmp_path / "g.toml", code=2)
+    assert line.endswith("unknown setting 'prot'; did you mean port?")
+
+
+def test_serve_with_a_file_for_a_data_directory(complaint, tmp_path):
+    (tmp_path / "data").write_text("x")
+    line = complaint("serve", "--data", tmp_path / "data", code=1)
+    assert line == f"greenroom: data directory {tmp_path / 'data'}: File exists"
+
+
+def test_serve_with_a_broken_database(complaint, tmp_path):
+    (tmp_path / "d").mkdir()
+    (tmp_path / "d" / "greenroom.db").write_bytes(b"not a database at all" * 100)
+    line = complaint("serve", "--port", 0, "--data", tmp_path / "d", code=1)
+    assert line == (
+        f"greenroom: database {tmp_path / 'd' / 'greenroom.db'}: file is not a database"
+    )
+
+
+def test_serve_with_a_directory_that_another_node_holds(complaint, tmp_path):
+    with open_data_directory(tmp_path / "d"):
+        line = complaint("serve", "--port", 0, "--data", tmp_path / "d", code=1)
+    assert "in use by another node" in line
+
+
+def test_serve_with_a_certificate_and_no_key(complaint):
+    line = complaint("serve", "--tls-cert", "cert.pem", code=2)
+    assert line == (
+        "greenroom: tls_cert is set but tls_key is not: TLS needs a certificate and its key"
+    )
+
+
+def test_serve_with_a_certificate_that_is_not_there(complaint, tmp_path):
+    _cert, key = certificate(tmp_path)
+    line = complaint("serve", "--tls-cert", "nowhere.pem", "--tls-key", key, code=1)
+    assert line == "greenroom: TLS certificate nowhere.pem: No such file or directory"
+
+
+@pytest.mark.parametrize("arguments", [("--host", "0.0.0.0"), ("--production",)])
+def test_serve_where_a_secret_is_needed(complaint, arguments):
+    assert "GREENROOM_JWT_SECRET" in complaint("serve", *arguments, code=2)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (("serve", "--prot", "1"), "Did you mean --port?"),
+        (("srve",), 'Did you mean "serve"?'),
+        (("serve", "--port", "http"), "--port"),
+        (("serve", "--port", "70000"), "--port must be a whole number from 0 to 65535"),
+        (("serve", "--log-format", "xml"), "--log-format must be one of auto, console, json"),
+        (("serve", "--origin", "*"), "--origins must be a list of origins"),
+        (("token",), "--user"),
+        (("token", "--user", "a\nb"), "--user: a user is 1 to"),
+    ],
+)
+def test_bad_usage_is_one_line_and_2(complaint, monkeypatch, arguments, expected):
+    monkeypatch.setenv("GREENROOM_JWT_SECRET", SECRET)
+    assert expected in complaint(*arguments, code=2)
+
+
+def test_token_signs_with_the_configured_secret(capsys, monkeypatch):
+    monkeypatch.setenv("GREENROOM_JWT_SECRET", SECRET)
+    assert main(["token", "--user", "ann"]) == 0
+    captured = capsys.readouterr()
+    assert captured.err == ""
+    claims = jwt.decode(captured.out.strip(), SECRET, algorithms=["HS256"])
+    assert claims["sub"] == "ann"
+    assert claims["exp"] - claims["iat"] == pytest.approx(86_400, abs=2)
+
+
+def test_token_signs_with_the_data_directorys_own_secret(capsys, tmp_path):
+    secret = make_development_secret(DataDirectory(tmp_path))
+    assert main(["token", "--user", "ann", "--data", str(tmp_path)]) == 0
+    token = capsys.readouterr().out.strip()
+    assert jwt.decode(token, secret.reveal(), algorithms=["HS256"])["sub"] == "ann"
+
+
+def test_token_without_any_secret_says_how_to_get_one(complaint, tmp_path):
+    line = complaint("token", "--user", "ann", "--data", tmp_path, code=1)
+    assert f"greenroom serve --data {tmp_path}" in line
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_check_shows_every_setting_and_no_secret(capsys, monkeypatch):
+    monkeypatch.setenv("GREENROOM_JWT_SECRET", SECRET)
+    monkeypatch.setenv("GREENROOM_PORT", "9000")
+    assert main(["check"]) == 0
+    out = capsys.readouterr().out
+    assert "* port              9000" in out
+    assert "* jwt_secret        ********" in out
+    assert "Settings are good: node with your secret, no guests." in out
+    assert SECRET not in out
+
+
+def test_check_refuses_what_serve_would_refuse(complaint, monkeypatch):
+    monkeypatch.setenv("GREENROOM_HOST", "0.0.0.0")
+    assert "GREENROOM_JWT_SECRET" in complaint("check", code=2)
+
+
+def test_help_teaches_the_first_steps(capsys):
+    assert main(["--help"]) == 0
+    out = capsys.readouterr().out
+    for words in ("greenroom serve", "greenroom token --user ann", "GREENROOM_JWT_SECRET"):
+        assert words in out
+
+
+def test_every_option_of_serve_names_its_environment_variable(capsys):
+    assert main(["serve", "--help"]) == 0
+    out = capsys.readouterr().out
+    for name in ("HOST", "PORT", "DATA", "CONFIG", "TLS_CERT", "TLS_KEY", "ORIGINS", "LOG_FORMAT"):
+        assert f"[GREENROOM_{name}]" in out
+
+
+def test_version_is_one_line(capsys):
+    assert main(["--version"]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 1
