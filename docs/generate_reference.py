@@ -1,0 +1,369 @@
+"""Write `docs/reference/supervisor.md` from the docstrings of `greenroom.supervisor`.
+
+    python docs/generate_reference.py            # writes the page
+    python docs/generate_reference.py --check    # says whether the page is up to date
+
+Reads the source, imports nothing of it: order and groups come from `__all__` and the comments in
+it, signatures and attributes from the syntax tree, everything else from docstrings.
+"""
+
+from __future__ import annotations
+
+import ast
+import io
+import re
+import sys
+import textwrap
+import tokenize
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "supervisor"
+PAGE = ROOT / "docs" / "reference" / "supervisor.md"
+
+TITLES = {
+    "trees": "Trees",
+    "actors": "Actors and messages",
+    "seeing": "Seeing what happens",
+    "errors": "Errors",
+}
+# Methods without an underscore that other modules of the package call, and users need not.
+INTERNAL = {
+    "Envelope": {"deliveries", "refuse", "replied", "reserved", "stale", "taken", "withdraw"},
+    "Inbox": {"answer", "bury", "in_hand"},
+    "ReplyTo": {"pending", "to_nobody", "withdraw"},
+    "Timer": {"fire"},
+}
+SECTIONS = ("Args", "Returns", "Yields", "Raises", "Cancellation")
+LINE = 92  # longest signature on one line
+
+INTRODUCTION = """\
+# Reference: `greenroom.supervisor`
+
+*Generated from the docstrings by `docs/generate_reference.py`; edit those, not this page.*
+
+New here? Read the [tutorial](../tutorial/supervised-workers.md) first.
+"""
+
+
+# --- reading the source
+
+
+def parse(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(), str(path))
+
+
+def groups_of(path: Path) -> Iterator[tuple[str, list[str]]]:
+    """Yield each comment inside `__all__` with the names below it."""
+    title, inside = "", False
+    names: list[str] = []
+    for token in tokenize.generate_tokens(io.StringIO(path.read_text()).readline):
+        if token.type == tokenize.NAME and token.string == "__all__":
+            inside = True
+        elif not inside:
+            continue
+        elif token.type == tokenize.COMMENT:
+            if names:
+                yield title, names
+            title, names = token.string.strip("# "), []
+        elif token.type == tokenize.STRING:
+            names.append(ast.literal_eval(token.string))
+        elif token.string == "]":
+            yield title, names
+            return
+
+
+def definitions(path: Path) -> dict[str, ast.stmt]:
+    """Return what a package's `__init__.py`, or a plain module, defines or re-exports."""
+    found: dict[str, ast.stmt] = {}
+    for node in parse(path).body:
+        if isinstance(node, ast.ImportFrom) and node.level == 1 and node.module:
+            module = definitions(path.parent / f"{node.module}.py")
+            found.update((a.name, module[a.name]) for a in node.names if a.name in module)
+        elif isinstance(node, (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)):
+            found[node.name] = node
+    return found
+
+
+def is_public(owner: str, name: str) -> bool:
+    return not name.startswith("_") and name not in INTERNAL.get(owner, set())
+
+
+def with_docstrings(body: list[ast.stmt]) -> Iterator[tuple[ast.stmt, str]]:
+    """Yield each statement with the string that follows it, or nothing."""
+    for node, following in zip(body, [*body[1:], ast.Pass()], strict=True):
+        yield node, string_of(following)
+
+
+def string_of(node: ast.stmt) -> str:
+    if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
+        return textwrap.dedent(" " * node.col_offset + str(node.value.value))
+    return ""
+
+
+def decorators(node: ast.stmt) -> list[str]:
+    return [ast.unparse(d) for d in getattr(node, "decorator_list", [])]
+
+
+# --- docstrings
+
+
+def render(docstring: str, *, tag: str = "py") -> str:
+    """Turn a Google-style docstring into Markdown."""
+    out: list[str] = []
+    code: list[str] = []
+    for paragraph in re.split(r"\n\s*\n", docstring.strip()):
+        if is_code(paragraph):
+            code.append(paragraph)
+            continue
+        out += as_code(code, tag)
+        code = []
+        head, _, rest = paragraph.partition("\n")
+        if head.rstrip(":") in SECTIONS and head.endswith(":"):
+            out.append(render_section(head.rstrip(":"), textwrap.dedent(rest)))
+        else:
+            out.append(" ".join(paragraph.split()))
+    return "\n\n".join([*out, *as_code(code, tag)])
+
+
+def as_code(paragraphs: list[str], tag: str) -> list[str]:
+    spaced = [re.sub(r"^(@|class |async def |def )", r"\n\1", p) for p in paragraphs]
+    return [f"```{tag}\n" + "\n\n".join(spaced).strip("\n") + "\n```"] if paragraphs else []
+
+
+def is_code(paragraph: str) -> bool:
+    """Whether a paragraph of several lines is Python rather than English."""
+    if "\n" not in paragraph:
+        return False
+    try:
+        ast.parse("async def _():\n" + textwrap.indent(paragraph, "    "))
+    except SyntaxError:
+        return False
+    return True
+
+
+def render_section(title: str, text: str) -> str:
+    if title in {"Returns", "Yields", "Cancellation"}:
+        return f"*{title}.* " + " ".join(text.split())
+    entries = [" ".join(entry.split()) for entry in re.split(r"\n(?=\S)", text)]
+    lines = []
+    for entry in entries:
+        name, _, meaning = entry.partition(": ")
+        lines.append(f"- `{name}`: {meaning}")
+    return f"*{title}*\n\n" + "\n".join(lines)
+
+
+def docstring(node: ast.AST) -> str:
+    return ast.get_docstring(node) or ""  # type: ignore[arg-type]  # only asked of definitions
+
+
+# --- signatures
+
+
+def source(node: ast.AST) -> str:
+    """Return the code of an expression, quoted as this project quotes."""
+    return re.sub(r"'([^'\"]*)'", r'"\1"', ast.unparse(node))
+
+
+def function_signature(node: ast.FunctionDef | ast.AsyncFunctionDef, name: str) -> str:
+    arguments = node.args
+    positional = [*arguments.posonlyargs, *arguments.args]
+    defaults = [None] * (len(positional) - len(arguments.defaults)) + list(arguments.defaults)
+    parts = [argument(a, d) for a, d in zip(positional, defaults, strict=True)]
+    if parts and parts[0] in {"self", "cls"}:
+        parts = parts[1:]
+    if arguments.vararg is not None:
+        parts.append("*" + argument(arguments.vararg, None))
+    elif arguments.kwonlyargs:
+        parts.append("*")
+    parts += [
+        argument(a, d) for a, d in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True)
+    ]
+    if arguments.kwarg is not None:
+        parts.append("**" + argument(arguments.kwarg, None))
+    start = "async def " if isinstance(node, ast.AsyncFunctionDef) else "def "
+    end = "" if node.returns is None else f" -> {source(node.returns)}"
+    marks = decorators(node)
+    if "asynccontextmanager" in marks:
+        start, end = "async with ", f" as {yielded(node)}"
+    elif "contextmanager" in marks:
+        start, end = "with ", f" as {yielded(node)}"
+    return layout(f"{start}{name}", parts, f"{end}")
+
+
+def yielded(node: ast.FunctionDef | ast.AsyncFunctionDef) -> str:
+    assert isinstance(node.returns, ast.Subscript)
+    inner = node.returns.slice
+    return source(inner.elts[0] if isinstance(inner, ast.Tuple) else inner)
+
+
+def argument(node: ast.arg, default: ast.expr | None) -> str:
+    text = node.arg if node.annotation is None else f"{node.arg}: {source(node.annotation)}"
+    return text if default is None else f"{text} = {source(default)}"
+
+
+def layout(start: str, parts: list[str], end: str) -> str:
+    line = f"{start}({', '.join(parts)}){end}"
+    if len(line) <= LINE:
+        return line
+    return f"{start}(\n" + "".join(f"    {part},\n" for part in parts) + f"){end}"
+
+
+def record_signature(node: ast.ClassDef) -> str:
+    parts = ["*"] if any("kw_only=True" in d for d in decorators(node)) else []
+    parts += [f"{name_of(f)}: {source(f.annotation)}{default(f)}" for f in fields(node)]
+    return layout(node.name, parts, "")
+
+
+def fields(node: ast.ClassDef) -> list[ast.AnnAssign]:
+    found = [statement for statement in node.body if isinstance(statement, ast.AnnAssign)]
+    return [field for field in found if is_public(node.name, name_of(field))]
+
+
+def name_of(field: ast.AnnAssign) -> str:
+    return source(field.target)
+
+
+def default(field: ast.AnnAssign) -> str:
+    value = field.value
+    if isinstance(value, ast.Call) and source(value.func) == "attrs.field":
+        settings = {k.arg: k.value for k in value.keywords}
+        if "default" in settings:
+            return f" = {source(settings['default'])}"
+        return f" = {source(settings['factory'])}()" if "factory" in settings else ""
+    return "" if value is None else f" = {source(value)}"
+
+
+# --- pages
+
+
+def generate() -> str:
+    """Return the page's text."""
+    package, testing = PACKAGE / "__init__.py", PACKAGE / "testing.py"
+    found = definitions(package)
+    parts = [INTRODUCTION, render(docstring(parse(package)), tag="python")]
+    groups = [(TITLES.get(t, t.capitalize()), names) for t, names in groups_of(package)]
+    for title, names in groups:
+        links = ", ".join(f"[`{name}`](#{name.lower()})" for name in names)
+        parts.append(f"**[{title}](#{title.lower().replace(' ', '-')})**: {links}")
+    parts.append("**[Testing](#testing)**: the module `greenroom.supervisor.testing`")
+    for title, names in groups:
+        parts.append(f"## {title}")
+        parts += [entry(name, found[name]) for name in names]
+    parts += ["## Testing", "`from greenroom.supervisor.testing import ...`"]
+    parts.append(render(docstring(parse(testing))))
+    found = definitions(testing)
+    for _, names in groups_of(testing):
+        parts += [entry(name, found[name]) for name in names]
+    return "\n\n".join(part.strip("\n") for part in parts if part) + "\n"
+
+
+def entry(name: str, node: ast.stmt) -> str:
+    if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+        return "\n\n".join(
+            [f"### {name}", fenced(function_signature(node, name)), render(docstring(node))]
+        )
+    assert isinstance(node, ast.ClassDef)
+    return "\n\n".join(part for part in class_parts(node) if part)
+
+
+def class_parts(node: ast.ClassDef) -> Iterator[str]:
+    yield f"### {node.name}"
+    bases = [source(base) for base in node.bases]
+    if bases and bases[0] in {"Enum", "enum.Enum"}:
+        yield f"An `enum.Enum`. {render(docstring(node))}"
+        yield bullets((f"`{member}`", text) for member, text in members(node))
+        return
+    if any(d.startswith("attrs.") for d in decorators(node)):
+        yield fenced(record_signature(node))
+        yield render(docstring(node))
+        described = dict(with_docstrings(node.body))
+        known = [(f"`{name_of(f)}`", described[f]) for f in fields(node) if described[f]]
+        yield bullets([*known, *((f"`{name}`", text) for name, text in properties(node))])
+    else:
+        yield fenced(f"class {node.name}({', '.join(bases)})" if bases else f"class {node.name}")
+        yield render(docstring(node))
+        yield bullets((f"`{name}`", text) for name, text in attributes(node))
+    yield from methods(node)
+
+
+def members(node: ast.ClassDef) -> Iterator[tuple[str, str]]:
+    for statement, text in with_docstrings(node.body):
+        if isinstance(statement, ast.Assign):
+            yield source(statement.targets[0]), text
+
+
+def attributes(node: ast.ClassDef) -> Iterator[tuple[str, str]]:
+    """Yield annotated attributes, properties, and what `__init__` sets, with their docstrings."""
+    for statement, text in with_docstrings(node.body):
+        if isinstance(statement, ast.AnnAssign):
+            name = source(statement.target)
+            if is_public(node.name, name):
+                yield f"{name}: {source(statement.annotation)}", text
+        elif isinstance(statement, ast.FunctionDef) and statement.name == "__init__":
+            for assignment, meaning in with_docstrings(statement.body):
+                for name in own_attributes(assignment):
+                    if is_public(node.name, name):
+                        yield name, meaning
+    yield from properties(node)
+
+
+def properties(node: ast.ClassDef) -> Iterator[tuple[str, str]]:
+    for method in node.body:
+        if not isinstance(method, ast.FunctionDef) or "property" not in decorators(method):
+            continue
+        if is_public(node.name, method.name):
+            assert method.returns is not None
+            yield f"{method.name}: {source(method.returns)}", docstring(method)
+
+
+def own_attributes(node: ast.stmt) -> Iterator[str]:
+    """Yield `x` for each `self.x` that is assigned to."""
+    if isinstance(node, ast.AnnAssign):
+        targets: list[ast.expr] = [node.target]
+    elif isinstance(node, ast.Assign):
+        first = node.targets[0]
+        targets = list(first.elts) if isinstance(first, ast.Tuple) else list(node.targets)
+    else:
+        return
+    for target in targets:
+        owner, _, name = source(target).partition(".")
+        if owner == "self" and name != "args":  # every exception has those
+            yield name
+
+
+def methods(node: ast.ClassDef) -> Iterator[str]:
+    for method in node.body:
+        if not isinstance(method, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            continue
+        if "property" in decorators(method) or not is_public(node.name, method.name):
+            continue
+        yield f"#### {node.name}.{method.name}"
+        yield fenced(function_signature(method, method.name))
+        yield render(docstring(method))
+
+
+def bullets(items: Iterable[tuple[str, str]]) -> str:
+    pairs = [(name, " ".join(text.split())) for name, text in items]
+    if not any(meaning for _, meaning in pairs):
+        return ", ".join(name for name, _ in pairs)
+    return "\n".join(f"- {name}: {meaning}" if meaning else f"- {name}" for name, meaning in pairs)
+
+
+def fenced(code: str) -> str:
+    return f"```py\n{code}\n```"
+
+
+def main() -> None:
+    text = generate()
+    if "--check" in sys.argv:
+        if PAGE.read_text() != text:
+            sys.exit(f"{PAGE.relative_to(ROOT)} is out of date: run docs/generate_reference.py")
+        return
+    PAGE.parent.mkdir(exist_ok=True)
+    PAGE.write_text(text)
+
+
+if __name__ == "__main__":
+    main()
