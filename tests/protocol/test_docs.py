@@ -1,0 +1,136 @@
+"""`docs/protocol.md` says exactly what the tables and classes say."""
+
+import re
+from pathlib import Path
+from types import UnionType
+from typing import Annotated, Any, Union, get_args, get_origin
+
+import attrs
+import pytest
+
+from greenroom.protocol import (
+    ANSWERS,
+    CLOSES,
+    COMMANDS,
+    ERRORS,
+    JSON_CODEC,
+    TRANSITIONS,
+    CloseCode,
+    GapReason,
+    Limits,
+    Member,
+    Position,
+)
+from greenroom.protocol import _limits as sizes
+from greenroom.protocol._fields import IntRange
+
+PAGE = (Path(__file__).parents[2] / "docs" / "protocol.md").read_text()
+RECORDS = {"Position": Position, "Member": Member, "Limits": Limits}
+MESSAGES = [(tag, kind, "client") for tag, kind in COMMANDS.items()] + [
+    (tag, kind, "node") for tag, kind in ANSWERS.items()
+]
+
+
+def type_cell(kind: Any) -> str:
+    """What the docs' tables say of a field's type, with range and unit."""
+    if get_origin(kind) is Annotated:
+        rule = get_args(kind)[1]
+        if isinstance(rule, IntRange):
+            unit = f" {rule.unit}" if rule.unit else ""
+            return f"integer {rule.low}..{rule.high}{unit}"
+        if rule.pattern is not None:
+            return "room name"
+        return "string" if rule.high is None else f"string, {rule.low}..{rule.high} characters"
+    if get_origin(kind) in {Union, UnionType}:
+        return type_cell(next(arg for arg in get_args(kind) if arg is not type(None)))
+    if get_origin(kind) is tuple:
+        return f"array of {get_args(kind)[0].__name__}"
+    return "boolean" if kind is bool else str(kind.__name__)
+
+
+def row(field: "attrs.Attribute[Any]") -> str:
+    """The first three cells of a field's row."""
+    name = field.metadata.get("wire") or field.name
+    if field.default is attrs.NOTHING:
+        needed = "yes"
+    elif field.default is None or field.default == ():
+        needed = "no"
+    else:
+        needed = f"no ({str(field.default).lower()})"
+    return f"| `{name}` | {type_cell(field.type)} | {needed} |"
+
+
+def section(title: str) -> str:
+    """The text below the heading `title`, up to the next heading."""
+    found = re.search(rf"^###? {re.escape(title)}\n(.*?)(?=^##|\Z)", PAGE, re.MULTILINE | re.DOTALL)
+    assert found is not None, f"no section {title!r}"
+    return found.group(1)
+
+
+def rows(text: str) -> list[str]:
+    return re.findall(r"^\| `.*?$", text, re.MULTILINE)
+
+
+@pytest.mark.parametrize(("tag", "kind", "sender"), MESSAGES)
+def test_a_message_section_lists_its_fields_and_no_others(
+    tag: str, kind: type[Any], sender: str
+) -> None:
+    described = rows(section(f"{tag} ({sender})"))
+    expected = [row(field) for field in attrs.fields(kind)]
+    assert [line[: len(start)] for line, start in zip(described, expected, strict=True)] == expected
+
+
+@pytest.mark.parametrize(("name", "kind"), RECORDS.items())
+def test_a_record_section_lists_its_fields_and_no_others(name: str, kind: type[Any]) -> None:
+    described = rows(section(name))
+    expected = [row(field) for field in attrs.fields(kind)]
+    assert [line[: len(start)] for line, start in zip(described, expected, strict=True)] == expected
+
+
+@pytest.mark.parametrize(("tag", "kind", "sender"), MESSAGES)
+def test_a_message_has_an_example_that_decodes_to_it(
+    tag: str, kind: type[Any], sender: str
+) -> None:
+    decode = JSON_CODEC.decode_command if sender == "client" else JSON_CODEC.decode_answer
+    examples = re.findall(
+        r"^```json\n(.*?)^```", section(f"{tag} ({sender})"), re.MULTILINE | re.DOTALL
+    )
+    assert examples
+    assert {type(decode(example)) for example in examples} == {kind}
+
+
+def test_every_json_block_of_the_page_belongs_to_a_message() -> None:
+    blocks = sum(section(f"{tag} ({sender})").count("```json") for tag, _, sender in MESSAGES)
+    assert PAGE.count("```json") == blocks
+
+
+def test_the_error_table_is_the_code_s() -> None:
+    found = re.findall(r"^\| (\d{3}) \| (.*?) \| (.*?) \|", section("Error codes"), re.MULTILINE)
+    assert found == [
+        (str(int(code)), text, "yes" if temporary else "no")
+        for code, (temporary, text) in ERRORS.items()
+    ]
+
+
+def test_the_close_table_is_the_code_s() -> None:
+    found = re.findall(r"^\| (\d{4}) \| (.*?) \| (.*?) \|", section("Close codes"), re.MULTILINE)
+    assert found == [
+        (str(int(code)), text, "yes" if CloseCode(code).reconnect else "no")
+        for code, text in CLOSES.items()
+    ]
+
+
+def test_the_state_diagram_is_the_transition_table() -> None:
+    drawn = re.findall(r"^    (\w+) --> (\w+): (\w+)$", section("States"), re.MULTILINE)
+    assert drawn == [
+        (before.value, after.value, event.name) for (before, event), after in TRANSITIONS.items()
+    ]
+
+
+def test_the_gap_reasons_are_all_named() -> None:
+    assert [reason for reason in GapReason if f"`{reason}`" not in section("GAP (node)")] == []
+
+
+def test_the_size_table_is_the_constants() -> None:
+    found = dict(re.findall(r"^\| `(\w+)` \| (\d+) \|", section("Sizes"), re.MULTILINE))
+    assert found == {name: str(value) for name, value in vars(sizes).items() if name.isupper()}
