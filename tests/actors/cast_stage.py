@@ -189,6 +189,8 @@ class Stage:
     store: FakeStore
     services: Services
     nursery: trio.Nursery
+    last_streams: list = attrs.field(factory=list)
+    """The node's ends of the streams, in the order in which they were opened."""
 
     def token(self, user: str, lifetime_seconds: float = 3600.0) -> str:
         return issue_token(
@@ -198,6 +200,7 @@ class Stage:
     async def raw(self, received: bytes = b""):
         """A connection actor with the other end of its stream in our hands: (stream, ref)."""
         ours, theirs = trio.testing.memory_stream_pair()
+        self.last_streams.append(theirs)
         until = trio.current_time() + self.services.limits.handshake_seconds
         opening = Opening(received=received, peer="test", handshake_until=until)
         ref = await self.cast.connections.start_child(connection_spec(theirs, opening, self.cast))
@@ -228,6 +231,17 @@ class Stage:
         client = await self.client(user)
         await client.joined(room, **fields)
         return client
+
+    async def slow_member(self, user: str, room: str):
+        """A member whose stream takes nothing any more once it has joined: (client, its stream)."""
+        client = await self.member(user, room)
+        stream = client.stream
+
+        async def never(*_):
+            await trio.sleep_forever()
+
+        self.last_streams[-1].send_stream.send_all_hook = never
+        return client, stream
 
     async def sessions_of(self, user: str):
         return await self.cast.registry.ask(SessionsOf(user))

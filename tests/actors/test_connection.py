@@ -7,8 +7,10 @@ import trio
 from cast_stage import open_stage
 from trio_websocket import ConnectionRejected, wrap_client_stream
 
+from greenroom.protocol import Drain
 
-async def test_two_clients_chat():
+
+async def test_two_clients_chat(autojump_clock):
     async with open_stage() as stage:
         ann = await stage.member("ann", "lobby")
         bob = await stage.member("bob", "lobby")
@@ -21,14 +23,14 @@ async def test_two_clients_chat():
 # Handshake.
 
 
-async def test_a_client_that_offers_no_subprotocol_speaks_json():
+async def test_a_client_that_offers_no_subprotocol_speaks_json(autojump_clock):
     async with open_stage() as stage:
         client = await stage.open(subprotocols=())
         assert client.ws.subprotocol is None
         assert (await client.ask("AUTH", token=stage.token("ann")))["type"] == "AUTH_OK"
 
 
-async def test_a_client_that_offers_only_unknown_subprotocols_is_told_ours():
+async def test_a_client_that_offers_only_unknown_subprotocols_is_told_ours(autojump_clock):
     async with open_stage() as stage:
         stream, _ = await stage.raw()
         with pytest.RaisesGroup(ConnectionRejected) as caught:
@@ -51,7 +53,7 @@ async def test_a_handshake_that_does_not_come_is_given_up_in_time(autojump_clock
         assert stage.connections() == 0
 
 
-async def test_a_client_that_closes_during_the_handshake_frees_everything_at_once():
+async def test_a_client_that_closes_during_the_handshake_frees_everything_at_once(autojump_clock):
     async with open_stage() as stage:
         stream, _ = await stage.raw(b"GET /ws HTTP/1.1\r\n")
         await stream.aclose()
@@ -62,7 +64,7 @@ async def test_a_client_that_closes_during_the_handshake_frees_everything_at_onc
 # AUTH.
 
 
-async def test_auth_ok_says_who_and_how_much():
+async def test_auth_ok_says_who_and_how_much(autojump_clock):
     async with open_stage() as stage:
         client = await stage.open()
         reply = await client.ask("AUTH", token=stage.token("ann"))
@@ -85,7 +87,7 @@ async def test_no_auth_in_time_ends_with_4502(autojump_clock):
     ("token", "error", "close"),
     [("nonsense", 101, 4500), ("expired", 109, 4003)],
 )
-async def test_a_bad_token_is_an_error_and_a_close(token, error, close):
+async def test_a_bad_token_is_an_error_and_a_close(autojump_clock, token, error, close):
     async with open_stage() as stage:
         client = await stage.open()
         if token == "expired":
@@ -94,7 +96,7 @@ async def test_a_bad_token_is_an_error_and_a_close(token, error, close):
         assert await client.close_code() == close
 
 
-async def test_a_command_before_auth_does_nothing():
+async def test_a_command_before_auth_does_nothing(autojump_clock):
     async with open_stage() as stage:
         client = await stage.open()
         await client.send(type="JOIN", id=1, room="lobby")
@@ -124,7 +126,7 @@ async def test_refresh_moves_the_end(autojump_clock):
         assert (await client.ask("JOIN", room="lobby"))["type"] == "JOIN_OK"
 
 
-async def test_refresh_with_another_subject_is_refused():
+async def test_refresh_with_another_subject_is_refused(autojump_clock):
     async with open_stage() as stage:
         client = await stage.client("ann")
         assert (await client.ask("REFRESH", token=stage.token("bob")))["code"] == 103
@@ -133,7 +135,7 @@ async def test_refresh_with_another_subject_is_refused():
 # Heartbeats.
 
 
-async def test_a_heartbeat_is_answered_with_its_timestamp():
+async def test_a_heartbeat_is_answered_with_its_timestamp(autojump_clock):
     async with open_stage() as stage:
         client = await stage.client("ann")
         await client.send(type="HEARTBEAT", timestamp=1717036800000)
@@ -199,7 +201,7 @@ async def test_a_vanished_client_is_cleaned_up_everywhere_within_the_heartbeat_t
 # Wrong input.
 
 
-async def test_a_frame_that_is_no_message_is_error_107_and_the_connection_goes_on():
+async def test_a_frame_that_is_no_message_is_error_107_and_the_connection_goes_on(autojump_clock):
     async with open_stage() as stage:
         client = await stage.client("ann")
         await client.ws.send_message("{nonsense")
@@ -207,7 +209,7 @@ async def test_a_frame_that_is_no_message_is_error_107_and_the_connection_goes_o
         await client.joined("lobby")
 
 
-async def test_eight_bad_frames_in_a_row_end_with_4509():
+async def test_eight_bad_frames_in_a_row_end_with_4509(autojump_clock):
     async with open_stage() as stage:
         client = await stage.client("ann")
         for _ in range(8):
@@ -215,14 +217,14 @@ async def test_eight_bad_frames_in_a_row_end_with_4509():
         assert await client.close_code() == 4509
 
 
-async def test_a_binary_frame_to_a_json_connection_ends_with_4506():
+async def test_a_binary_frame_to_a_json_connection_ends_with_4506(autojump_clock):
     async with open_stage() as stage:
         client = await stage.client("ann")
         await client.ws.send_message(b"{}")
         assert await client.close_code() == 4506
 
 
-async def test_content_beyond_the_limit_is_error_121():
+async def test_content_beyond_the_limit_is_error_121(autojump_clock):
     async with open_stage() as stage:
         client = await stage.member("ann", "lobby")
         reply = await client.publish("lobby", "ä" * (16 * 1024 + 1))
@@ -250,7 +252,7 @@ async def test_reading_stops_at_64_unanswered_publishes_and_goes_on_after(autoju
 # Ends.
 
 
-async def test_a_client_that_closes_gets_its_code_back():
+async def test_a_client_that_closes_gets_its_code_back(autojump_clock):
     async with open_stage() as stage:
         client = await stage.client("ann")
         with trio.fail_after(1):
@@ -259,7 +261,7 @@ async def test_a_client_that_closes_gets_its_code_back():
         assert stage.connections() == 0
 
 
-async def test_what_was_sent_before_the_close_is_still_obeyed():
+async def test_what_was_sent_before_the_close_is_still_obeyed(autojump_clock):
     async with open_stage() as stage:
         ann = await stage.member("ann", "lobby")
         bob = await stage.member("bob", "lobby")
@@ -268,14 +270,14 @@ async def test_what_was_sent_before_the_close_is_still_obeyed():
         assert (await bob.next("MESSAGE"))["content"] == "bye"
 
 
-async def test_a_stopping_node_says_4001():
+async def test_a_stopping_node_says_4001(autojump_clock):
     async with open_stage() as stage:
         client = await stage.client("ann")
         stage.nursery.start_soon(stage.sup.stop)
         assert await client.close_code() == 4001
 
 
-async def test_a_crash_of_the_actor_closes_that_socket_with_4002():
+async def test_a_crash_of_the_actor_closes_that_socket_with_4002(autojump_clock):
     async with open_stage() as stage:
         ann = await stage.client("ann")
         bob = await stage.client("bob")
@@ -285,17 +287,15 @@ async def test_a_crash_of_the_actor_closes_that_socket_with_4002():
         await bob.joined("lobby")
 
 
-async def test_drain_is_passed_on():
+async def test_drain_is_passed_on(autojump_clock):
     async with open_stage() as stage:
         client = await stage.client("ann")
         (child,) = stage.cast.connections.which_children()
-        from greenroom.protocol import Drain
-
         child.ref.tell_nowait(Drain(after_ms=0, spread_ms=5000))
         assert (await client.next("DRAIN"))["spread_ms"] == 5000
 
 
-async def test_json_on_the_wire_is_one_object_a_frame():
+async def test_json_on_the_wire_is_one_object_a_frame(autojump_clock):
     async with open_stage() as stage:
         client = await stage.open()
         await client.send(type="AUTH", id=7, token=stage.token("ann"))
