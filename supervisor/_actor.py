@@ -93,9 +93,9 @@ class Actor(Generic[M]):
         keeps_state = cls.snapshot is not Actor.snapshot
         if keeps_state and inbox.saved is not None:
             self.restore(inbox.saved)
+        task_status.started(await self.started())
         how = Exit.STOPPED
         try:
-            task_status.started(await self.started())
             while not self._stop_requested:
                 await self._handle(await inbox.receive())
                 if keeps_state:
@@ -106,7 +106,7 @@ class Actor(Generic[M]):
             raise
         finally:
             if cls.stopping is not Actor.stopping:
-                with inbox.grace():
+                with inbox.grace(ending=True):
                     await self.stopping(how)
 
     async def _handle(self, message: M) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections import deque
 from collections.abc import Awaitable, Callable, Generator
 from contextlib import contextmanager
@@ -133,6 +134,7 @@ class Incarnation:
         if self.stopping:
             return
         self.stopping = True
+        self.inbox.hasten()
         self.scope.cancel()
         self.grace_deadline = trio.current_time() + shutdown_seconds
         for grace in self.graces or ():
@@ -168,9 +170,11 @@ class Incarnation:
             child.parent.child_ended(child, self, None)
 
     @contextmanager
-    def grace(self) -> Generator[trio.CancelScope, None, None]:
-        """Shield the block until the grace is over."""
-        deadline = self.grace_deadline if self.stopping else float("inf")
+    def grace(self, *, ending: bool) -> Generator[trio.CancelScope, None, None]:
+        """Shield the block until the grace is over; it begins now if the life is `ending`."""
+        deadline = self.grace_deadline
+        if not self.stopping and (ending or self.failure is not None):
+            deadline = trio.current_time() + self.child.spec.shutdown_seconds
         with trio.CancelScope(shield=True, deadline=deadline) as scope:
             self.graces = self.graces or set()
             self.graces.add(scope)
@@ -346,7 +350,7 @@ class Child:
         else:
             self.args = ()
             self.stash_capacity = 0
-            self.box = Box(self, 1, Overflow.DROP_NEWEST)
+            self.box = Box(self, 0, Overflow.DROP_NEWEST)  # nobody receives there
         self.ref: Ref[Any] = Ref(self)
         self.state = ChildState.STOPPED
         self.incarnation: Incarnation | None = None
@@ -424,7 +428,7 @@ class Child:
             else:
                 self.box.bury(envelope, DeadLetterReason.IN_HAND, error)
         for pending in tuple(incarnation.owed or ()):
-            pending.settle(None, error)
+            pending.settle(None, copy.copy(error))
         self.box.forget_reserved()
         self.box.put_back([*self.stash, *again])  # what was stashed came first
         self.stash.clear()

@@ -19,7 +19,7 @@ from trio.lowlevel import Abort, RaiseCancelT, checkpoint, current_task, enable_
 from ._child import Child, ChildState, Incarnation
 from ._errors import ActorError, Ignore, RestartLimitExceeded, StartFailed
 from ._messages import DownReason
-from ._reports import ChildEvent, CrashReport, Phase, crash_report
+from ._reports import ChildEvent, CrashReport, Phase, crash_report, logger
 from ._specs import ChildSpec, Restart, SupervisorSpec
 from ._strategy import (
     RESTARTS,
@@ -152,10 +152,12 @@ class Core:
 
     def _will_return(self, *, started: bool) -> bool:
         child = self.child
-        if child is None or self.tree.dying or child.parent.stopping:
-            return child is not None and child.keep and not self.tree.dying
+        if child is None or self.tree.dying:
+            return False
         if not started or (child.incarnation is not None and child.incarnation.stopping):
             return child.keep
+        if child.parent.stopping:
+            return child.parent.returns and child.static
         return RESTARTS[self.spec.restart, Exit.SHUTDOWN]
 
     async def _start_static(self) -> None:
@@ -310,8 +312,7 @@ class Core:
         child.last_crash = report
         if incarnation.stopping:
             return Exit.STOPPED, report
-        predicate = child.spec.restart_if if isinstance(child.spec, ChildSpec) else None
-        if incarnation.started and predicate is not None and not predicate(error):
+        if incarnation.started and not _is_crash(child, error):
             return Exit.NORMAL, report
         return Exit.CRASHED, report
 
@@ -485,6 +486,18 @@ _DOWN_REASONS = {
     Exit.CRASHED: DownReason.CRASHED,
     Exit.STOPPED: DownReason.STOPPED,
 }
+
+
+def _is_crash(child: Child, error: BaseException) -> bool:
+    """Ask the spec's predicate; one that raises has not said that all is well."""
+    predicate = child.spec.restart_if if isinstance(child.spec, ChildSpec) else None
+    if predicate is None:
+        return True
+    try:
+        return predicate(error)
+    except Exception:  # noqa: BLE001  the user's code, not ours
+        logger.exception("restart_if of %s raised", child.path)
+        return True
 
 
 async def _nowhere(*_: object, **__: object) -> None:

@@ -72,6 +72,7 @@ class Inbox(Generic[M]):
     def __aiter__(self) -> Inbox[M]:
         return self
 
+    @enable_ki_protection
     async def receive(self) -> M:
         """Return the next message; it is *in hand* until the next call.
 
@@ -98,6 +99,7 @@ class Inbox(Generic[M]):
 
     __anext__ = receive
 
+    @enable_ki_protection
     def receive_nowait(self) -> M:
         """Return the next message at once.
 
@@ -111,6 +113,7 @@ class Inbox(Generic[M]):
             raise trio.WouldBlock
         return self._hold(item)
 
+    @enable_ki_protection
     async def receive_batch(self, max_messages: int) -> list[Envelope[M]]:
         """Return at least one message and at most `max_messages`.
 
@@ -127,6 +130,7 @@ class Inbox(Generic[M]):
         self._asked = any(envelope.reply_to is not None for envelope in batch)
         return list(batch)
 
+    @enable_ki_protection
     def receive_batch_nowait(self, max_messages: int) -> list[Envelope[M]]:
         """Add what waits, at most `max_messages`, to what is in hand; return it, perhaps empty."""
         self._check_alive()
@@ -141,7 +145,6 @@ class Inbox(Generic[M]):
         item = await self._next()
         return self._hold(item)
 
-    @enable_ki_protection
     async def _next(self) -> Any:  # Any: a bare message or an Envelope
         """Wait for an item that is worth handling, and take it."""
         incarnation = self._incarnation
@@ -189,6 +192,10 @@ class Inbox(Generic[M]):
             batch.append(as_envelope(item))
             room -= 1
 
+    def hasten(self) -> None:
+        """Make the next receive look up: this life is to stop, or has ended; for the library."""
+        self._budget = 0
+
     # --- what is in hand
 
     def _hold(self, item: M | Envelope[M]) -> M:
@@ -222,6 +229,7 @@ class Inbox(Generic[M]):
     def in_hand(self) -> list[Envelope[Any]]:
         """What the incarnation has not finished; for the library, when it has ended."""
         hand, self._hand, self._asked = self._hand, _NOTHING, False
+        self.hasten()
         if hand is _NOTHING:
             return []
         if type(hand) is list:
@@ -234,6 +242,7 @@ class Inbox(Generic[M]):
         hand = self._hand
         return hand.deadline if type(hand) is Envelope else float("inf")
 
+    @enable_ki_protection
     def reply(self, value: object) -> None:
         """Answer the request in hand (of a single `receive`). Harmless if the asker is gone.
 
@@ -245,6 +254,7 @@ class Inbox(Generic[M]):
         """
         self._reply_to(taking=False).reply(value)
 
+    @enable_ki_protection
     def fail(self, error: Exception) -> None:
         """Let the ask in hand raise `error`, without crashing this actor."""
         self._reply_to(taking=False).fail(error)
@@ -261,6 +271,7 @@ class Inbox(Generic[M]):
         for envelope in self.in_hand():
             self._box.bury(envelope, reason, error)
 
+    @enable_ki_protection
     def take_reply(self) -> ReplyTo:
         """Take over the request's answer, to give it later, from anywhere; the ask waits.
 
@@ -288,6 +299,7 @@ class Inbox(Generic[M]):
             hand.reply_to, self._asked = None, False
         return reply_to
 
+    @enable_ki_protection
     def stash(self) -> None:
         """Lay the message in hand aside.
 
@@ -304,6 +316,7 @@ class Inbox(Generic[M]):
         child.stash.extend(items)
         self._hand, self._asked = _NOTHING, False
 
+    @enable_ki_protection
     def unstash(self) -> int:
         """Put everything stashed back in front of the inbox, oldest first; return how many."""
         child = self._incarnation.child
@@ -325,6 +338,7 @@ class Inbox(Generic[M]):
 
     # --- others
 
+    @enable_ki_protection
     async def send_request(self, ref: Ref[Any], request: Request[R], *, label: object) -> None:
         """Send `request` and carry on; its outcome arrives here as `Completion(label=label, ...)`.
 
@@ -334,6 +348,7 @@ class Inbox(Generic[M]):
         envelope = self._request(ref, request, label)
         await submit(ref, envelope)
 
+    @enable_ki_protection
     def send_request_nowait(self, ref: Ref[Any], request: Request[R], *, label: object) -> None:
         """As `send_request`, but raise `InboxFull` instead of waiting."""
         envelope = self._request(ref, request, label)
@@ -346,6 +361,7 @@ class Inbox(Generic[M]):
         pending.completion = (incarnation.child, incarnation.number, label)
         return Envelope(request, ReplyTo(pending, type(request), ref._child))
 
+    @enable_ki_protection
     def watch(self, ref: Ref[Any]) -> None:
         """Ask for exactly one `Down` about the incarnation of `ref` alive, or already dead, now.
 
@@ -355,15 +371,18 @@ class Inbox(Generic[M]):
         self._check_alive()
         self._incarnation.watch(ref._child)
 
+    @enable_ki_protection
     def unwatch(self, ref: Ref[Any]) -> None:
         """Take the watch back, and its `Down` out of the inbox if it waits there."""
         self._incarnation.unwatch(ref._child)
 
+    @enable_ki_protection
     def send_after(self, seconds: float, message: M) -> Timer:
         """Put `message` into this inbox, full or not, after `seconds` of this life."""
         self._check_alive()
         return self._incarnation.start_timer(seconds, message, repeat=False)
 
+    @enable_ki_protection
     def send_interval(self, seconds: float, message: M) -> Timer:
         """Put `message` into this inbox every `seconds`; a tick that still waits is not doubled."""
         self._check_alive()
@@ -372,17 +391,18 @@ class Inbox(Generic[M]):
         return self._incarnation.start_timer(seconds, message, repeat=True)
 
     @contextmanager
-    def grace(self) -> Generator[trio.CancelScope, None, None]:
+    def grace(self, *, ending: bool = False) -> Generator[trio.CancelScope, None, None]:
         """Shield clean-up that awaits, until `shutdown_seconds` after the stop request.
 
-        Before a stop request it shields without an end; the library sets the deadline when one
-        comes.
+        Before a stop request it shields without an end, and the library sets the deadline when one
+        comes; with `ending` the seconds count from now, for clean-up after an error.
         """
-        with self._incarnation.grace() as scope:
+        with self._incarnation.grace(ending=ending) as scope:
             yield scope
 
     # --- names and groups
 
+    @enable_ki_protection
     def register(self, name: Hashable) -> None:
         """Hold `name` in this tree until this incarnation ends.
 
@@ -392,19 +412,23 @@ class Inbox(Generic[M]):
         self._check_alive()
         self._incarnation.child.tree.names.register(name, self._incarnation)
 
+    @enable_ki_protection
     def unregister(self, name: Hashable) -> None:
         """Give `name` back, if held."""
         self._incarnation.child.tree.names.unregister(name, self._incarnation)
 
+    @enable_ki_protection
     def join(self, group: Hashable) -> None:
         """Be a member of `group` until this incarnation ends; joining twice changes nothing."""
         self._check_alive()
         self._incarnation.child.tree.names.join(group, self._incarnation)
 
+    @enable_ki_protection
     def leave(self, group: Hashable) -> None:
         """Leave `group`, if in it."""
         self._incarnation.child.tree.names.leave(group, self._incarnation)
 
+    @enable_ki_protection
     def listen(self, key: Hashable) -> None:
         """Get one `NameEvent` for each change of the name or group `key`, past a full inbox."""
         self._check_alive()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import enum
 import math
 from typing import TYPE_CHECKING, Any, Generic, TypeGuard, TypeVar, cast
@@ -71,10 +72,12 @@ class ReplyTo:
         """Whether the ask has ended: answered, withdrawn by its asker, expired or failed."""
         return self._pending.done
 
+    @trio.lowlevel.enable_ki_protection
     def reply(self, value: object) -> None:
         """Answer the request. An answer that comes too late, or second, is dropped without harm."""
         self._pending.settle(value, None)
 
+    @trio.lowlevel.enable_ki_protection
     def fail(self, error: Exception) -> None:
         """Let the ask raise `error`: the same object, in the asker's task. Nobody crashes here."""
         self._pending.settle(None, error)
@@ -140,7 +143,7 @@ class Envelope(Generic[M_co]):
     def refuse(self, error: Exception) -> None:
         """End the ask it carries, if it carries one, with `error`."""
         if self.reply_to is not None:
-            self.reply_to.fail(error)
+            self.reply_to.fail(copy.copy(error))  # one for each: their tracebacks differ
 
 
 def is_envelope(item: object) -> TypeGuard[Envelope[Any]]:

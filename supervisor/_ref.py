@@ -48,6 +48,7 @@ class Ref(Generic[M_contra]):
     def __repr__(self) -> str:
         return f"<Ref {self.path!r}>"
 
+    @enable_ki_protection
     async def tell(self, message: M_contra) -> None:
         """Send `message`; if the inbox is full, do as its policy says: by default wait for room.
 
@@ -70,6 +71,7 @@ class Ref(Generic[M_contra]):
             return
         await box.put(message)
 
+    @enable_ki_protection
     def tell_nowait(self, message: M_contra) -> None:
         """Send `message` without waiting.
 
@@ -78,6 +80,7 @@ class Ref(Generic[M_contra]):
         """
         self._box.put_nowait(message)
 
+    @enable_ki_protection
     async def ask(self, request: Request[R]) -> R:
         """Send `request` and wait for its answer.
 
@@ -118,7 +121,6 @@ class Ref(Generic[M_contra]):
         raise RequestExpired(actor.child.path)
 
 
-@enable_ki_protection
 async def _ask(
     child: Child, request: Request[R], deadline: float, actor: Incarnation | None
 ) -> Any:  # Any: R, from an untyped reply

@@ -9,15 +9,19 @@ import trio
 import trio.testing
 
 from greenroom.supervisor import (
+    Actor,
     ActorStopped,
     ChildSpec,
     Hooks,
+    InboxFull,
+    IncarnationEnded,
     Phase,
     Restart,
     RestartLimit,
     StartFailed,
     SupervisorSpec,
     SupervisorStopped,
+    handles,
     open_supervisor,
 )
 from greenroom.supervisor.testing import Probe, ProbeCrash, settle
@@ -397,3 +401,100 @@ async def test_thousands_of_crashes_leak_no_task(autojump_clock):
         await settle()
         assert sup.snapshot().children[0].incarnation == 3001
         assert trio.lowlevel.current_statistics().tasks_living == before
+
+
+async def test_a_stuck_former_life_cannot_take_its_successor_s_messages(autojump_clock):
+    stolen, got = [], []
+
+    async def zombie(inbox, *, task_status):
+        task_status.started()
+        if inbox.incarnation == 1:
+            with trio.CancelScope(shield=True):
+                await inbox.receive()
+                await trio.sleep(50)
+                try:
+                    stolen.append(await inbox.receive())
+                except IncarnationEnded:
+                    stolen.append("refused")
+        else:
+            await trio.sleep(100)
+            async for message in inbox:
+                got.append(message)  # noqa: PERF401
+
+    spec = ChildSpec(id="z", start=zombie, shutdown_seconds=1)
+    async with open_supervisor([spec]) as sup:
+        await sup.ref("z").tell("hello")
+        await settle()
+        await sup.terminate_child("z")
+        await sup.restart_child("z")
+        for i in range(3):
+            await sup.ref("z").tell(i)
+        await trio.sleep(200)
+    assert (stolen, got) == (["refused"], [0, 1, 2])
+
+
+async def test_asking_a_supervisor_ends_at_once(autojump_clock):
+    async with open_supervisor([SupervisorSpec(id="s")]) as sup:
+        with pytest.raises(InboxFull):
+            await sup.ref("s").ask(object())
+
+
+async def test_clean_up_after_a_crash_is_bounded_too(autojump_clock):
+    class SlowToGo(Actor):
+        @handles(str)
+        def crash(self, message):
+            raise ProbeCrash
+
+        async def stopping(self, exit_):
+            await trio.sleep(1000)
+
+    spec = ChildSpec(id="a", start=SlowToGo, shutdown_seconds=4)
+    async with open_supervisor([spec]) as sup:
+        await sup.ref("a").tell("crash")
+        await trio.sleep(5)
+        assert sup.snapshot().children[0].incarnation == 2
+
+
+async def test_each_asker_gets_an_error_of_its_own(autojump_clock):
+    errors = []
+
+    async def asks(ref):
+        try:
+            await ref.ask(object())
+        except ActorStopped as exc:
+            errors.append(exc)
+
+    async def never(inbox, *, task_status):
+        task_status.started()
+        await trio.sleep_forever()
+
+    async with (
+        open_supervisor([ChildSpec(id="a", start=never)]) as sup,
+        trio.open_nursery() as nursery,
+    ):
+        for _ in range(3):
+            nursery.start_soon(asks, sup.ref("a"))
+        await settle()
+        await sup.terminate_child("a")
+    assert len({id(e) for e in errors}) == 3
+
+
+async def test_an_actor_may_drain_its_inbox_in_its_grace(autojump_clock):
+    drained = []
+
+    async def careful(inbox, *, task_status):
+        task_status.started()
+        try:
+            await trio.sleep_forever()
+        finally:
+            with inbox.grace():
+                while True:
+                    try:
+                        drained.append(inbox.receive_nowait())
+                    except trio.WouldBlock:
+                        break
+
+    async with open_supervisor([ChildSpec(id="a", start=careful)]) as sup:
+        for i in range(3):
+            await sup.ref("a").tell(i)
+    assert drained == [0, 1, 2]

@@ -468,3 +468,98 @@ async def test_a_sibling_s_group_restart_does_not_count_as_a_significant_end(aut
         a.crash()
         await trio.sleep(1)
         assert lives(a, b) == [2, 1]
+
+
+async def test_a_restarted_supervisor_starts_with_a_full_budget(autojump_clock):
+    probe = Probe()
+    inner = SupervisorSpec(
+        id="inner",
+        children=[probe.spec("p")],
+        limit=RestartLimit(max_restarts=1, max_seconds=100),
+    )
+    async with open_supervisor([inner], limit=PLENTY) as sup:
+        await settle()
+        for _ in range(3):  # the second one exceeds inner's limit, the third is within the new one
+            probe.crash()
+            await settle()
+        assert lives(probe) == [4]
+        assert sup.snapshot().children[0].incarnation == 2
+
+
+async def test_a_nested_supervisor_s_finite_grace_cuts_the_graces_in_it(autojump_clock):
+    async def slow_to_stop(inbox, *, task_status):
+        task_status.started()
+        try:
+            await trio.sleep_forever()
+        finally:
+            with inbox.grace():
+                await trio.sleep(1000)
+
+    inner = SupervisorSpec(
+        id="inner",
+        shutdown_seconds=3,
+        children=[ChildSpec(id=i, start=slow_to_stop, shutdown_seconds=2000) for i in ("a", "b")],
+    )
+    async with open_supervisor([inner]):
+        await settle()
+    assert trio.current_time() == 3
+
+
+async def test_a_nested_supervisor_restarted_with_its_group_keeps_refs_and_messages(
+    autojump_clock,
+):
+    trigger = Probe()
+    got = []
+
+    async def reader(inbox, *, task_status):
+        task_status.started()
+        if inbox.incarnation == 1:
+            await trio.sleep_forever()
+        async for message in inbox:
+            got.append(message)  # noqa: PERF401
+
+    inner = SupervisorSpec(id="inner", children=[ChildSpec(id="r", start=reader)])
+    async with open_supervisor([trigger.spec("t"), inner], strategy=Strategy.ONE_FOR_ALL) as sup:
+        ref = sup.supervisor("inner").ref("r")
+        await ref.tell("kept")
+        trigger.crash()
+        await settle()
+        assert got == ["kept"]
+        assert sup.supervisor("inner").ref("r") is ref
+
+
+async def test_a_restart_whose_start_never_reports_blocks_only_its_own_supervisor(autojump_clock):
+    """As in OTP, a supervisor starts one child at a time; other supervisors go on."""
+
+    async def slow_restart(inbox, *, task_status):
+        if inbox.incarnation > 1:
+            await trio.sleep(50)
+        task_status.started()
+        await inbox.receive()
+        raise ProbeCrash
+
+    one = SupervisorSpec(id="one", children=[ChildSpec(id="s", start=slow_restart)])
+    other = Probe()
+    two = SupervisorSpec(id="two", children=[other.spec("o")])
+    async with open_supervisor([one, two]) as sup:
+        await sup.supervisor("one").ref("s").tell("crash")
+        await settle()
+        other.crash()
+        await settle()
+        assert lives(other) == [2]
+        await sup.supervisor("two").terminate_child("o")
+        assert trio.current_time() == 0
+        assert sup.supervisor("one").which_children()[0].state is ChildState.STARTING
+
+
+async def test_a_predicate_that_raises_counts_as_a_crash(autojump_clock):
+    probe = Probe()
+
+    def broken(error):
+        raise KeyError
+
+    async with open_supervisor([probe.spec(restart_if=broken, restart=Restart.TRANSIENT)]):
+        await settle()
+        probe.crash()
+        await settle()
+        assert lives(probe) == [2]
