@@ -37,7 +37,8 @@ class ClientMachine(Generic[T]):
         """Decode `frame`; with it comes what it answers, which is then no longer open.
 
         Raises:
-            DecodeError: The node sent what we cannot read; the connection is of no use any more.
+            DecodeError: The node sent what we cannot read. `UNKNOWN_TYPE` is a message of a later
+                version, to be ignored; after any other the connection is of no use.
         """
         answer = self.codec.decode_answer(frame)
         number: int | None = getattr(answer, "id", None)

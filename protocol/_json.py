@@ -196,10 +196,14 @@ def _expected_colons(value: Any, depth: int) -> int:
         _check_depth(depth)
         colons = len(value)
         for key, item in value.items():
-            colons += key.count(":")
-            # Strings here and not by another call: most values are strings, and the call would
-            # cost more than the counting.
-            colons += item.count(":") if type(item) is str else _expected_colons(item, depth + 1)
+            # `in` before `count`, and strings without another call: most keys and values are short
+            # strings without a colon, and each call costs more than looking for one.
+            if ":" in key:
+                colons += key.count(":")
+            if type(item) is not str:
+                colons += _expected_colons(item, depth + 1)
+            elif ":" in item:
+                colons += item.count(":")
         return colons
     if _is_array(value):
         _check_depth(depth)
