@@ -16,7 +16,9 @@ class Pulse(Enum):
 
     NOTHING = "nothing"
     SEND_HEARTBEAT = "send heartbeat"
-    """Most of an interval was silent: send a HEARTBEAT, whose answer will break the silence."""
+    """Most of an interval was silent: send a HEARTBEAT, whose answer will break the silence.
+
+    Or we did not read for as long, and must be heard by a peer whose own we do not answer."""
     UNREACHABLE = "unreachable"
     """A whole interval was silent: the state is UNREACHABLE until something is received."""
     GIVE_UP = "give up"
@@ -77,13 +79,16 @@ class HeartbeatClock:
             self._paused = False
 
     def poll(self, now: float) -> Pulse:
-        """What the silence up to `now` asks for: one threshold a call, GIVE_UP again and again."""
-        if self._paused:
-            self.received(now)
-            return Pulse.NOTHING
+        """What the silence up to `now` asks for: one threshold a call, GIVE_UP again and again.
+
+        While paused, SEND_HEARTBEAT every 0.8 of the interval.
+        """
         last = len(self._thresholds) - 1
         seconds, pulse = self._thresholds[min(self._passed, last)]
         if now < self._heard_at + seconds:
             return Pulse.NOTHING
-        self._passed += 1
+        if self._paused:
+            self.received(now)
+        else:
+            self._passed += 1
         return pulse

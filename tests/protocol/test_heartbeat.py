@@ -40,11 +40,22 @@ def test_anything_received_starts_the_silence_again() -> None:
 def test_a_pause_is_no_silence_and_counting_starts_anew_after_it() -> None:
     clock = HeartbeatClock(now=0.0)
     clock.pause(10.0)
-    assert clock.poll(500.0) is Pulse.NOTHING
     clock.resume(1010.0)
     assert clock.next_at == 1030.0
     assert clock.poll(1029.0) is Pulse.NOTHING
     assert clock.poll(1030.0) is Pulse.SEND_HEARTBEAT
+
+
+def test_a_paused_clock_only_asks_to_be_heard() -> None:
+    """Whom we do not read from gets no echoes, so it needs HEARTBEATs of ours."""
+    clock = HeartbeatClock(now=0.0)
+    clock.pause(10.0)
+    assert pulses(clock, until=100.0) == [
+        (30.0, Pulse.SEND_HEARTBEAT),
+        (50.0, Pulse.SEND_HEARTBEAT),
+        (70.0, Pulse.SEND_HEARTBEAT),
+        (90.0, Pulse.SEND_HEARTBEAT),
+    ]
 
 
 def test_a_second_resume_changes_nothing() -> None:
@@ -86,26 +97,27 @@ STEPS = st.lists(
 
 @given(STEPS)
 def test_it_agrees_with_a_model_that_counts_silent_seconds(steps: list[tuple[str, int]]) -> None:
-    """The model adds up the seconds since we listened and something came."""
+    """The model adds up the seconds since something came, a pause began, ended or was noticed."""
     clock = HeartbeatClock(now=0.0)
     now, silent, passed, paused = 0, 0, 0, False
     for what, seconds in steps:
         now += seconds
         silent += seconds
-        pulse = Pulse.NOTHING
-        if what == "received":
-            clock.received(float(now))
-        elif what == "pause":
-            clock.pause(float(now))
-        elif what == "resume":
-            clock.resume(float(now))
-        else:
-            pulse = clock.poll(float(now))
-        if (what in {"received", "pause"} or paused) and silent:
+        ends_silence = what in {"received", "pause"} or (paused and what == "resume")
+        match what:
+            case "received":
+                clock.received(float(now))
+            case "pause":
+                clock.pause(float(now))
+            case "resume":
+                clock.resume(float(now))
+            case _:
+                pulse = clock.poll(float(now))
+                due = silent >= [20, 25, 33, 33][passed]
+                assert pulse is (list(Pulse)[min(passed, 2) + 1] if due else Pulse.NOTHING)
+                passed = min(passed + due, 3)
+                ends_silence = due and paused
+        if ends_silence and silent:
             silent = passed = 0
         if what in {"pause", "resume"}:
             paused = what == "pause"
-        if what == "poll":
-            due = not paused and silent >= [20, 25, 33, 33][passed]
-            assert pulse is (list(Pulse)[min(passed, 2) + 1] if due else Pulse.NOTHING)
-            passed = min(passed + due, 3)
