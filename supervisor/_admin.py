@@ -13,8 +13,9 @@ from typing import Any
 import trio
 from trio.lowlevel import enable_ki_protection
 
-from ._child import Child, ChildState, Incarnation
-from ._core import Call, Core
+from ._calls import Call
+from ._child import Child, ChildState
+from ._core import Core
 from ._errors import (
     AlreadyPresent,
     AlreadyStarted,
@@ -27,6 +28,8 @@ from ._errors import (
     SupervisorStopped,
     TooManyChildren,
 )
+from ._incarnation import Incarnation
+from ._restarting import start_down
 from ._specs import ChildSpec, Restart, SupervisorSpec, check_specs
 from ._waiting import current_actor
 
@@ -183,7 +186,7 @@ async def _terminate_in_loop(core: Core, child_id: str) -> None:
     # Siblings that went down with it and waited for its restart need not wait any more.
     waiting = [c for c in core.children.values() if c.state is ChildState.RESTARTING]
     if waiting and not any(c.restart_timer is not None for c in waiting):
-        await core.start_down(waiting)
+        await start_down(core, waiting)
 
 
 async def _restart_in_loop(core: Core, child_id: str, call: Call) -> Child:

@@ -16,19 +16,15 @@ from typing import TYPE_CHECKING, Any
 import trio
 from trio.lowlevel import Abort, RaiseCancelT, checkpoint, current_task, enable_ki_protection
 
-from ._child import Child, ChildState, Incarnation
-from ._errors import ActorError, Ignore, RestartLimitExceeded, StartFailed
+from . import _restarting as restarting
+from ._calls import Call
+from ._child import Child, ChildState
+from ._errors import Ignore, RestartLimitExceeded, StartFailed
+from ._incarnation import Incarnation
 from ._messages import DownReason
 from ._reports import ChildEvent, CrashReport, Phase, crash_report, logger
 from ._specs import ChildSpec, Restart, SupervisorSpec
-from ._strategy import (
-    RESTARTS,
-    Exit,
-    admit_restart,
-    backoff_seconds,
-    restart_group,
-    shuts_down,
-)
+from ._strategy import RESTARTS, Exit, shuts_down
 
 if TYPE_CHECKING:
     from ._supervisor import Supervisor
@@ -39,39 +35,6 @@ JOBS_WITHOUT_CHECKPOINT = 16
 
 class AutoShutdownReached(Exception):
     """The significant children have ended as `auto_shutdown` asks."""
-
-
-class Call:
-    """Somebody's request to a supervisor, done by its loop, outcome heard by the waiting caller."""
-
-    def __init__(self, operation: Callable[[Call], Awaitable[Any]]) -> None:
-        self._operation = operation
-        self.done = trio.Event()
-        self.value: Any = None  # Any: each operation has its own result
-        self.error: Exception | None = None
-        self.withdrawn = False
-        """The caller was cancelled: what has not begun is skipped, what was started is stopped."""
-        self.refused = False
-        self.starting: Incarnation | None = None
-
-    async def __call__(self) -> None:
-        """Do it; for the loop."""
-        if self.withdrawn:
-            return
-        try:
-            self.value = await self._operation(self)
-        except ActorError as exc:
-            self.error = exc
-        except BaseException:
-            self.refused = True
-            raise
-        finally:
-            self.done.set()
-
-    def refuse(self) -> None:
-        """End it undone: the supervisor has stopped."""
-        self.refused = True
-        self.done.set()
 
 
 class Core:
@@ -354,11 +317,12 @@ class Core:
             return
         if self.spec.dynamic:
             if by_itself or not incarnation.stopping:
-                self._restart_dynamic(child, incarnation, report)
+                restarting.age(child, incarnation)
+                restarting.restart_dynamic(self, child, report)
         elif by_itself:
             number = incarnation.number
-            self._age(child, incarnation)
-            self.post(partial(self._restart_job, child, number, report))
+            restarting.age(child, incarnation)
+            self.post(partial(restarting.restart_job, self, child, number, report))
 
     def _significant_ended(self, ended: Child) -> None:
         others = any(
@@ -367,116 +331,6 @@ class Core:
         )
         if shuts_down(self.spec.auto_shutdown, others_alive=others):
             self.post(_shut_down)
-
-    # --- restarting
-
-    def _age(self, child: Child, incarnation: Incarnation) -> None:
-        """Begin the backoff's row again if the incarnation has lived long enough."""
-        backoff = child.spec.backoff
-        lived = trio.current_time() - incarnation.started_at
-        if backoff is not None and incarnation.started and lived >= backoff.reset_after_seconds:
-            child.attempt = 0
-
-    def admit(self, child: Child, report: CrashReport | None) -> RestartLimitExceeded | None:
-        """Spend one unit of budget; return the error if there was none left."""
-        now, spec = trio.current_time(), child.spec
-        limit = self.spec.limit
-        if admit_restart(self.times, now=now, limit=limit):
-            own = spec.limit if isinstance(spec, ChildSpec) else spec.limit_as_child
-            if own is None:
-                return None
-            if child.restart_times is None:
-                child.restart_times = deque()
-            if admit_restart(child.restart_times, now=now, limit=own):
-                return None
-            limit = own
-        error = RestartLimitExceeded(
-            self.path, child.path, limit.max_restarts, limit.max_seconds, report
-        )
-        self.tree.reporter.escalated(error)
-        return error
-
-    def _delay(self, child: Child) -> float:
-        delay = backoff_seconds(child.spec.backoff, child.attempt, self.tree.random)
-        child.attempt += 1
-        return delay
-
-    def _restart_dynamic(
-        self, child: Child, incarnation: Incarnation, report: CrashReport | None
-    ) -> None:
-        self._age(child, incarnation)
-        error = self.admit(child, report)
-        if error is not None:
-            self.post(partial(_raise, error))
-            return
-        delay = self._delay(child)
-
-        def begin() -> None:
-            child.restart_timer = None
-            if not self.stopping:
-                child.begin(self.tree.nursery, keep=True)
-
-        if delay:
-            child.restart_timer = self.tree.clock.call_at(trio.current_time() + delay, begin)
-        else:
-            begin()
-
-    def _is_waiting(self, child: Child, number: int) -> bool:
-        """Whether the restart after incarnation `number` is still wanted."""
-        return (
-            self.children.get(child.id) is child
-            and child.number == number
-            and child.state is ChildState.RESTARTING
-            and child.restart_timer is None
-        )
-
-    async def _restart_job(self, child: Child, number: int, report: CrashReport | None) -> None:
-        """Restart a child and its group for one unit of budget. OTP: supervisor.erl, restart/2."""
-        if not self._is_waiting(child, number):
-            return  # a group restart, or somebody by hand, came first
-        error = self.admit(child, report)
-        if error is not None:
-            raise error
-        for other in reversed(self._group(child)):
-            if other is not child:
-                await self.stop_child(other, keep=other.spec.restart is not Restart.TEMPORARY)
-        if not self._is_waiting(child, number):
-            return
-        delay = self._delay(child)
-        if delay:
-
-            def due() -> None:
-                child.restart_timer = None
-                self.post(partial(self._start_job, child, number))
-
-            child.restart_timer = self.tree.clock.call_at(trio.current_time() + delay, due)
-        else:
-            await self._start_job(child, number)
-
-    async def _start_job(self, child: Child, number: int) -> None:
-        if self._is_waiting(child, number):
-            await self.start_group(child)
-
-    def _group(self, child: Child) -> list[Child]:
-        ids = restart_group(self.spec.strategy, tuple(self.children), child.id)
-        return [self.children[i] for i in ids]
-
-    async def start_group(self, first: Child) -> None:
-        """Start those of the group that do not run."""
-        await self.start_down(self._group(first))
-
-    async def start_down(self, children: list[Child]) -> None:
-        """Start those that do not run; a failure posts another try and leaves the rest down."""
-        for child in children:
-            if child.incarnation is not None or self.children.get(child.id) is not child:
-                continue
-            incarnation = child.begin(self.tree.nursery, keep=True)
-            await self.until_started(child, incarnation)
-            failed = not incarnation.started and not isinstance(incarnation.failure, Ignore)
-            if failed and child.state is ChildState.RESTARTING:
-                number, report = incarnation.number, child.last_crash
-                self.post(partial(self._restart_job, child, number, report))
-                return
 
 
 _DOWN_REASONS = {
@@ -506,7 +360,3 @@ async def _nowhere(*_: object, **__: object) -> None:
 
 async def _shut_down() -> None:
     raise AutoShutdownReached
-
-
-async def _raise(error: Exception) -> None:
-    raise error

@@ -16,7 +16,7 @@ from ._ref import Ref, submit, submit_nowait
 from ._timers import Timer
 
 if TYPE_CHECKING:
-    from ._child import Incarnation
+    from ._incarnation import Incarnation
     from ._supervisor import Supervisor
 
 M = TypeVar("M")

@@ -14,7 +14,7 @@ import attrs
 from ._errors import NameTaken
 
 if TYPE_CHECKING:
-    from ._child import Incarnation
+    from ._incarnation import Incarnation
     from ._ref import Ref
 
 

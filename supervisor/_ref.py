@@ -20,7 +20,8 @@ from ._messages import Envelope, Pending, ReplyTo, Request
 from ._waiting import check_cycle, current_actor
 
 if TYPE_CHECKING:
-    from ._child import Child, Incarnation
+    from ._child import Child
+    from ._incarnation import Incarnation
 
 M_contra = TypeVar("M_contra", contravariant=True)
 R = TypeVar("R")

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import attrs
 
-from ._child import Child, ChildState, await_stack
+from ._child import Child, ChildState
 from ._core import Core
+from ._incarnation import await_stack
 from ._reports import CrashReport
 from ._specs import Restart, Strategy
 

@@ -15,7 +15,8 @@ from ._errors import AskCycle
 from ._messages import Pending
 
 if TYPE_CHECKING:
-    from ._child import Child, Incarnation
+    from ._child import Child
+    from ._incarnation import Incarnation
 
 CURRENT: ContextVar[Incarnation | None] = ContextVar("greenroom_incarnation", default=None)
 """The incarnation in whose task, or helper task, this code runs."""

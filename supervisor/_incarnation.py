@@ -1,0 +1,279 @@
+"""One life of a child: a task, a cancel scope, and what ends with them."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Generator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import trio
+from trio.lowlevel import disable_ki_protection, enable_ki_protection
+
+from ._errors import NotStarted
+from ._inbox import Inbox
+from ._messages import Down, Envelope, Pending, ReplyTo, is_envelope
+from ._reports import StuckReport
+from ._timers import Timer
+from ._waiting import CURRENT
+
+if TYPE_CHECKING:
+    from ._child import Child
+
+# After the end of its grace: a cancelled clean-up may still take a few passes.
+STUCK_AFTER_SECONDS = 1.0
+
+
+class Incarnation:
+    """One life of a child."""
+
+    __slots__ = (
+        "callbacks",
+        "child",
+        "failure",
+        "grace_deadline",
+        "graces",
+        "inbox",
+        "number",
+        "owed",
+        "scope",
+        "started",
+        "started_at",
+        "started_value",
+        "stop_timer",
+        "stopping",
+        "task",
+        "timers",
+        "waits_for",
+        "watchers",
+        "watching",
+    )
+
+    def __init__(self, child: Child, number: int) -> None:
+        self.child = child
+        self.number = number
+        self.scope = trio.CancelScope()
+        self.inbox: Inbox[Any] = Inbox(self)
+        self.task: trio.lowlevel.Task | None = None
+        self.started = False
+        self.started_at = 0.0
+        self.started_value: Any = None  # Any: whatever started() was given
+        self.stopping = False
+        self.failure: Exception | None = None
+        self.waits_for: Child | Pending | None = None
+        # Made when first needed: most incarnations have none of these.
+        self.graces: set[trio.CancelScope] | None = None
+        self.grace_deadline = float("inf")
+        self.stop_timer: Timer | None = None
+        self.timers: set[Timer] | None = None
+        self.watchers: dict[Incarnation, None] | None = None  # in the order they began to watch
+        self.watching: dict[Child, Incarnation | None] | None = None
+        self.owed: set[Pending] | None = None
+        self.callbacks: list[Callable[[], object]] | None = None
+
+    # --- running
+
+    @enable_ki_protection
+    async def run(self) -> None:
+        """Live this life: the task's whole body. Never raises."""
+        child = self.child
+        self.task = trio.lowlevel.current_task()
+        CURRENT.set(self)
+        error: BaseException | None = None
+        try:
+            with self.scope:
+                await _unprotected(child.body, self.inbox, child.args, _TaskStatus(self))
+        except BaseException as exc:  # noqa: BLE001  the fence: sorted out in _ended
+            error = exc
+        self.task = None
+        self._ended(error)
+
+    def note_started(self, value: object) -> None:
+        """Take the child's word that it can work."""
+        if self.started:
+            raise RuntimeError("task_status.started() was called twice")
+        self.started, self.started_value = True, value
+        self.started_at = trio.current_time()
+        self.child.wake()
+        self.child.parent.child_started(self.child, self)
+
+    def _ended(self, error: BaseException | None) -> None:
+        child = self.child
+        if error is not None:
+            error = child.tree.fence(error)
+        if self.failure is not None and error is None:
+            error, self.failure = self.failure, None
+        if error is None and not self.started and not self.stopping:
+            error = NotStarted(child.path)
+        child.parent.child_ended(child, self, error)
+
+    # --- stopping
+
+    def request_stop(self, shutdown_seconds: float) -> None:
+        """Cancel it, and give its clean-up so many seconds. Asking again changes nothing."""
+        if self.stopping:
+            return
+        self.stopping = True
+        self.inbox.hasten()
+        self.scope.cancel()
+        self.grace_deadline = trio.current_time() + shutdown_seconds
+        for grace in self.graces or ():
+            grace.deadline = min(grace.deadline, self.grace_deadline)
+        if shutdown_seconds == 0:
+            self.end_grace()
+        elif self.grace_deadline != float("inf"):
+            clock = self.child.tree.clock
+            self.stop_timer = clock.call_at(self.grace_deadline, self.end_grace)
+
+    def end_grace(self) -> None:
+        """Its time for clean-up is over: cancel that too, and soon stop waiting for it."""
+        now = trio.current_time()
+        self.grace_deadline = min(self.grace_deadline, now)
+        for grace in self.graces or ():
+            grace.cancel()
+        if self.stop_timer is not None:
+            self.stop_timer.cancel()
+        nested = self.child.core
+        if nested is not None:
+            nested.hurry()  # a supervisor is our own code: once its children are gone it ends
+        else:
+            clock = self.child.tree.clock
+            self.stop_timer = clock.call_at(now + STUCK_AFTER_SECONDS, self._give_up)
+
+    def _give_up(self) -> None:
+        child = self.child
+        if child.incarnation is self:
+            stack = await_stack(self.task)
+            child.tree.reporter.stuck(
+                StuckReport(path=child.path, incarnation=self.number, await_stack=stack)
+            )
+            child.parent.child_ended(child, self, None)
+
+    @contextmanager
+    def grace(self, *, ending: bool) -> Generator[trio.CancelScope, None, None]:
+        """Shield the block until the grace is over; it begins now if the life is `ending`."""
+        deadline = self.grace_deadline
+        if not self.stopping and (ending or self.failure is not None):
+            deadline = trio.current_time() + self.child.spec.shutdown_seconds
+        with trio.CancelScope(shield=True, deadline=deadline) as scope:
+            self.graces = self.graces or set()
+            self.graces.add(scope)
+            try:
+                yield scope
+            finally:
+                self.graces.discard(scope)
+
+    # --- what ends with it
+
+    def owe(self, reply_to: ReplyTo) -> None:
+        """Note an ask to be answered later; it ends at the latest with this incarnation."""
+        pending = reply_to.pending
+        pending.target = None  # the handler goes on, so the asker waits for nobody's handler
+        if self.owed is None:
+            self.owed = set()
+        elif len(self.owed) >= 64 and len(self.owed) & (len(self.owed) - 1) == 0:
+            self.owed = {p for p in self.owed if not p.done}
+        self.owed.add(pending)
+
+    def start_timer(self, seconds: float, message: object, *, repeat: bool) -> Timer:
+        """Deliver `message` later, or every so often."""
+        child = self.child
+        waiting: Envelope[Any] | None = None
+
+        def fire() -> None:
+            nonlocal waiting
+            if not repeat:
+                timers.discard(timer)
+            if waiting is None or waiting.taken:  # an interval's tick that still waits is enough
+                waiting = child.box.deliver(message, self.number)
+
+        timers = self.timers = set() if self.timers is None else self.timers
+        timer = child.tree.clock.call_at(
+            trio.current_time() + seconds, fire, interval=seconds if repeat else None
+        )
+        timers.add(timer)
+        return timer
+
+    def watch(self, target: Child) -> None:
+        """Owe this incarnation one `Down` about the target's present, last, or else first life."""
+        if self.watching is None:
+            self.watching = {}
+        if target in self.watching:
+            return
+        living = target.incarnation
+        if living is None and (target.box.closed or target.number > 0):
+            will_restart = not target.box.closed
+            self.child.box.deliver(target.last_down(will_restart=will_restart), self.number)
+            return
+        self.watching[target] = living
+        watchers = target.early_watchers if living is None else living.watchers
+        if watchers is None:
+            watchers = {}
+            if living is None:
+                target.early_watchers = watchers
+            else:
+                living.watchers = watchers
+        watchers[self] = None
+
+    def unwatch(self, target: Child) -> None:
+        """Forget the watch, and the `Down` if it waits in the inbox."""
+        if self.watching is not None and target in self.watching:
+            living = self.watching.pop(target)
+            watchers = target.early_watchers if living is None else living.watchers
+            if watchers is not None:
+                watchers.pop(self, None)
+        for item in tuple(self.child.box.items):
+            message = item.message if is_envelope(item) else None
+            if isinstance(message, Down) and message.ref is target.ref:
+                self.child.box.forget(item)
+
+    def on_end(self, callback: Callable[[], object]) -> None:
+        """Call `callback` at the end of this life."""
+        self.callbacks = self.callbacks or []
+        self.callbacks.append(callback)
+
+    def release(self) -> None:
+        """Let go of everything that dies with it."""
+        for timer in self.timers or ():
+            timer.cancel()
+        if self.stop_timer is not None:
+            self.stop_timer.cancel()
+        for target, living in (self.watching or {}).items():
+            watchers = target.early_watchers if living is None else living.watchers
+            if watchers is not None:
+                watchers.pop(self, None)
+        for callback in self.callbacks or ():
+            callback()
+        self.timers = self.watching = self.callbacks = None
+
+
+class _TaskStatus:
+    """What a child calls `started()` on."""
+
+    __slots__ = ("_incarnation",)
+
+    def __init__(self, incarnation: Incarnation) -> None:
+        self._incarnation = incarnation
+
+    @enable_ki_protection
+    def started(self, value: Any = None) -> None:  # Any: as trio.TaskStatus
+        self._incarnation.note_started(value)
+
+
+@disable_ki_protection
+async def _unprotected(
+    body: Callable[..., Awaitable[object]],
+    inbox: Inbox[Any],
+    args: tuple[Any, ...],
+    status: _TaskStatus,
+) -> None:
+    await body(inbox, *args, task_status=status)
+
+
+def await_stack(task: trio.lowlevel.Task | None) -> tuple[str, ...]:
+    """Say where `task` waits, outermost first."""
+    if task is None:
+        return ()
+    return tuple(
+        f"{frame.f_code.co_filename}:{line} {frame.f_code.co_qualname}"
+        for frame, line in task.iter_await_frames()
+    )

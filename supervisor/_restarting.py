@@ -1,0 +1,142 @@
+"""Restarts: one child or its group, at once or after a delay, within the budget.
+
+OTP: supervisor.erl, `restart/2` and what it calls. Functions over a `Core`, whose loop runs them.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from functools import partial
+from typing import TYPE_CHECKING
+
+import trio
+
+from ._child import Child, ChildState
+from ._errors import Ignore, RestartLimitExceeded
+from ._incarnation import Incarnation
+from ._reports import CrashReport
+from ._specs import ChildSpec, Restart
+from ._strategy import admit_restart, backoff_seconds, restart_group
+
+if TYPE_CHECKING:
+    from ._core import Core
+
+
+def age(child: Child, incarnation: Incarnation) -> None:
+    """Begin the backoff's row again if the incarnation has lived long enough."""
+    backoff = child.spec.backoff
+    lived = trio.current_time() - incarnation.started_at
+    if backoff is not None and incarnation.started and lived >= backoff.reset_after_seconds:
+        child.attempt = 0
+
+
+def admit(core: Core, child: Child, report: CrashReport | None) -> RestartLimitExceeded | None:
+    """Spend one unit of budget; return the error if there was none left."""
+    now, spec = trio.current_time(), child.spec
+    limit = core.spec.limit
+    if admit_restart(core.times, now=now, limit=limit):
+        own = spec.limit if isinstance(spec, ChildSpec) else spec.limit_as_child
+        if own is None:
+            return None
+        if child.restart_times is None:
+            child.restart_times = deque()
+        if admit_restart(child.restart_times, now=now, limit=own):
+            return None
+        limit = own
+    error = RestartLimitExceeded(
+        core.path, child.path, limit.max_restarts, limit.max_seconds, report
+    )
+    core.tree.reporter.escalated(error)
+    return error
+
+
+def _delay(core: Core, child: Child) -> float:
+    delay = backoff_seconds(child.spec.backoff, child.attempt, core.tree.random)
+    child.attempt += 1
+    return delay
+
+
+def restart_dynamic(core: Core, child: Child, report: CrashReport | None) -> None:
+    """Restart a child of a dynamic supervisor, or post the supervisor's end."""
+    error = admit(core, child, report)
+    if error is not None:
+        core.post(partial(_raise, error))
+        return
+    delay = _delay(core, child)
+
+    def begin() -> None:
+        child.restart_timer = None
+        if not core.stopping:
+            child.begin(core.tree.nursery, keep=True)
+
+    if delay:
+        child.restart_timer = core.tree.clock.call_at(trio.current_time() + delay, begin)
+    else:
+        begin()
+
+
+def _is_waiting(core: Core, child: Child, number: int) -> bool:
+    """Whether the restart after incarnation `number` is still wanted."""
+    return (
+        core.children.get(child.id) is child
+        and child.number == number
+        and child.state is ChildState.RESTARTING
+        and child.restart_timer is None
+    )
+
+
+async def restart_job(core: Core, child: Child, number: int, report: CrashReport | None) -> None:
+    """Restart a child and its group for one unit of budget. OTP: supervisor.erl, restart/2."""
+    if not _is_waiting(core, child, number):
+        return  # a group restart, or somebody by hand, came first
+    error = admit(core, child, report)
+    if error is not None:
+        raise error
+    for other in reversed(_group(core, child)):
+        if other is not child:
+            await core.stop_child(other, keep=other.spec.restart is not Restart.TEMPORARY)
+    if not _is_waiting(core, child, number):
+        return
+    delay = _delay(core, child)
+    if delay:
+
+        def due() -> None:
+            child.restart_timer = None
+            core.post(partial(_start_job, core, child, number))
+
+        child.restart_timer = core.tree.clock.call_at(trio.current_time() + delay, due)
+    else:
+        await _start_job(core, child, number)
+
+
+async def _start_job(core: Core, child: Child, number: int) -> None:
+    if _is_waiting(core, child, number):
+        await start_group(core, child)
+
+
+def _group(core: Core, child: Child) -> list[Child]:
+    ids = restart_group(core.spec.strategy, tuple(core.children), child.id)
+    return [core.children[i] for i in ids]
+
+
+async def start_group(core: Core, first: Child) -> None:
+    """Start those of the group that do not run."""
+    await start_down(core, _group(core, first))
+
+
+async def start_down(core: Core, children: list[Child]) -> None:
+    """Start those that do not run; a failure posts another try and leaves the rest down."""
+    for child in children:
+        if child.incarnation is not None or core.children.get(child.id) is not child:
+            continue
+        incarnation = child.begin(core.tree.nursery, keep=True)
+        await core.until_started(child, incarnation)
+        failed = not incarnation.started and not isinstance(incarnation.failure, Ignore)
+        if failed and child.state is ChildState.RESTARTING:
+            number, report = incarnation.number, child.last_crash
+            core.post(partial(restart_job, core, child, number, report))
+            return
+
+
+async def _raise(error: Exception) -> None:
+    raise error
