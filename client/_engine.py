@@ -1,0 +1,409 @@
+"""What goes on behind a client: one connection after the other, and what outlives each of them.
+
+The loop is `Engine.run`; rooms keep their own side in `Membership`. Everything here but `run`,
+`request` and `refresh` is synchronous, so no two tasks ever see it half changed.
+"""
+
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from random import Random
+from typing import Final, TypeAlias, TypeVar, TypeVarTuple, Unpack
+
+import trio
+
+from greenroom.client._connection import Connection
+from greenroom.client._errors import ClientClosed, CommandRefused
+from greenroom.client._link import Ending
+from greenroom.client._membership import Membership
+from greenroom.client._request import AnyRequest, Request
+from greenroom.client._status import Broadcast, Status
+from greenroom.client._target import Connector, Target
+from greenroom.protocol import (
+    MAX_PUBLISHES_IN_FLIGHT,
+    Answer,
+    AuthOk,
+    Codec,
+    Drain,
+    Error,
+    ErrorCode,
+    Event,
+    Leave,
+    Limits,
+    ReconnectPolicy,
+    Refresh,
+    RefreshOk,
+    State,
+    TokenExpiring,
+    Typing,
+    drain_delay,
+    may_reconnect,
+    next_state,
+    reconnect_delay,
+)
+
+R = TypeVar("R")
+Ts = TypeVarTuple("Ts")
+TokenSource: TypeAlias = str | Callable[[], Awaitable[str]]
+Notice: TypeAlias = TokenExpiring | Drain | Error
+"""A push that is about the connection and no room."""
+
+MOST_TYPINGS_WAITING: Final = 64
+"""TYPINGs are hints: while this many frames wait to be written, new ones are dropped."""
+
+
+class Engine:
+    """The background of one client."""
+
+    def __init__(
+        self,
+        target: Target,
+        *,
+        token: TokenSource,
+        codec: Codec,
+        connector: Connector,
+        random: Random,
+    ) -> None:
+        self._target = target
+        self._token = token
+        self._codec = codec
+        self._connector = connector
+        self.random = random
+        self._policy = ReconnectPolicy(random)
+        self._connection: Connection | None = None  # the one there is, authenticated or not
+        self._told_at: float | None = None  # not before this may we come back, says a DRAIN
+        self._memberships: dict[str, Membership] = {}
+        self._waiting: dict[AnyRequest, None] = {}  # to be sent, in this order
+        self._sent: dict[AnyRequest, int] = {}  # on the connection there is, with their ids
+        self._refreshes = set[trio.MemorySendChannel[Answer]]()  # one for each `refresh` that waits
+        self._stopped = False
+        self._between = trio.CancelScope()  # around what `run` does without a connection
+        self._failure: ClientClosed | None = None
+        self._failure_told = False
+        self._status_changed = trio.Event()
+        self.publish_slots = trio.Semaphore(MAX_PUBLISHES_IN_FLIGHT)
+        """One for each PUBLISH that waits for its ACK; with none left, `publish` waits."""
+        self.status = Status(state=State.DISCONNECTED)
+        self.statuses = Broadcast[Status]()
+        self.notices = Broadcast[Notice]()
+        self.welcome: AuthOk | None = None
+        """The latest AUTH_OK."""
+
+    # The loop.
+
+    async def run(self) -> None:
+        """Keep a connection until `stop` or until the node wants no more of us."""
+        try:
+            while not self._stopped:
+                ending = await self._connect_once()
+                if self._is_final(ending):
+                    self._fail(ending)
+                    return
+                wait = self._policy.disconnected(
+                    trio.current_time(), told_seconds=self._told_seconds(ending)
+                )
+                self._lost(ending, retry_at=trio.current_time() + wait)
+                await self._between_connections(trio.sleep, wait)
+                self._retrying()
+        except Exception as error:  # noqa: BLE001 - told to the user by every operation, as one error
+            self._fail(Ending(detail="the client failed", cause=error))
+
+    async def _connect_once(self) -> Ending:
+        try:
+            token = await self._between_connections(self._get_token)
+        except Exception as error:  # noqa: BLE001 - the user's code; it becomes the cause
+            return Ending(detail="no token could be had", final=True, cause=error)
+        if token is None:
+            return Ending(detail="closed", final=True)
+        session = self.welcome.session if self.welcome is not None else None
+        self._connection = Connection(
+            self._target, connector=self._connector, codec=self._codec, owner=self
+        )
+        ending = await self._connection.run(token, session)
+        # What was sent and not answered goes first when it is sent again.
+        unanswered = dict.fromkeys(self._connection.lost())
+        self._waiting = {**unanswered, **self._waiting}
+        self._connection = None
+        self._sent.clear()
+        for refresh in self._refreshes:
+            refresh.close()
+        for membership in self._memberships.values():
+            membership.disconnected()
+        return ending
+
+    async def _between_connections(
+        self, fn: Callable[[Unpack[Ts]], Awaitable[R]], *args: *Ts
+    ) -> R | None:
+        """Wait for something while there is no connection; None if `stop` cut it short."""
+        with trio.CancelScope() as self._between:
+            if not self._stopped:
+                return await fn(*args)
+        return None
+
+    async def _get_token(self) -> str:
+        return self._token if isinstance(self._token, str) else await self._token()
+
+    def _is_final(self, ending: Ending) -> bool:
+        stale = ending.token_expired and isinstance(self._token, str)
+        return ending.final or stale or not may_reconnect(ending.close_code)
+
+    def _told_seconds(self, ending: Ending) -> float | None:
+        """What the node said about when to come back, if it did."""
+        told_at, self._told_at = self._told_at, None
+        if ending.retry_after_seconds is not None:
+            return ending.retry_after_seconds
+        return None if told_at is None else max(0.0, told_at - trio.current_time())
+
+    # Leaving.
+
+    def stop(self) -> None:
+        """The user closes the client: say goodbye and end `run`. What waits ends with an error."""
+        self._stopped = True
+        self._between.cancel()
+        if self._connection is not None:
+            self._connection.end(Ending(detail="closed", final=True))
+        if self.status.state is not State.CLOSED:
+            self._end(Status(state=State.CLOSED, detail="closed"))
+
+    def _fail(self, ending: Ending) -> None:
+        if self._stopped:
+            return
+        error = ClientClosed(ending.detail, ending.close_code, ending.http_status)
+        error.__cause__ = ending.cause
+        self._failure = error
+        self._end(Status(state=State.CLOSED, detail=ending.detail, close_code=ending.close_code))
+
+    def _end(self, status: Status) -> None:
+        next_state(self.status.state, Event.ENDED)
+        self._set_status(status)
+        for request in (*self._waiting, *self._sent):
+            request.fail(self.closed_error())
+        for membership in list(self._memberships.values()):
+            membership.end(self.closed_error())
+        self.statuses.end()
+        self.notices.end()
+
+    def closed_error(self) -> Exception:
+        """What every operation raises once the client is CLOSED."""
+        if self._failure is None:
+            return trio.ClosedResourceError("the client was closed")
+        self._failure_told = True
+        error = ClientClosed(*self._failure.args)  # each task raises its own, with its traceback
+        error.__cause__ = self._failure.__cause__
+        return error
+
+    def check_open(self) -> None:
+        """Raise unless the client may still connect."""
+        if self.status.state is State.CLOSED:
+            raise self.closed_error()
+
+    @property
+    def untold_failure(self) -> Exception | None:
+        """The error that ended the client, if no operation has raised it yet."""
+        return None if self._failure is None or self._failure_told else self.closed_error()
+
+    # The state.
+
+    def _set_status(self, status: Status) -> None:
+        self.status = status
+        self.statuses.tell(status)
+        self._status_changed.set()
+        self._status_changed = trio.Event()
+
+    async def wait_status_change(self) -> None:
+        """Wait until `status` is another."""
+        await self._status_changed.wait()
+
+    def _move(self, event: Event) -> None:
+        state = next_state(self.status.state, event)
+        if state is not self.status.state:
+            self._set_status(Status(state=state))
+
+    def _lost(self, ending: Ending, retry_at: float) -> None:
+        if self._stopped:
+            return
+        state = next_state(self.status.state, Event.LOST)
+        self._set_status(
+            Status(
+                state=state,
+                retry_at=retry_at,
+                detail=ending.detail,
+                close_code=ending.close_code,
+            )
+        )
+
+    def _retrying(self) -> None:
+        if not self._stopped:
+            self._set_status(Status(state=State.DISCONNECTED, detail=self.status.detail))
+
+    # What the connection tells (`Owner`).
+
+    def opened(self, auth: AuthOk) -> None:
+        """Enter the rooms again; what waits in a room follows its JOIN_OK."""
+        self.welcome = auth
+        self._policy.connected(trio.current_time())
+        self._move(Event.OPENED)
+        for membership in self._memberships.values():
+            membership.connected()
+        self._send_waiting()
+
+    def received(self) -> None:
+        """Any bytes end UNREACHABLE."""
+        if self.status.state is State.UNREACHABLE:
+            self._move(Event.RECEIVED)
+
+    def silent(self) -> None:
+        """A whole heartbeat without a byte."""
+        self._move(Event.SILENT)
+
+    def pushed(self, answer: Answer) -> None:
+        """Take a push to the room it is about."""
+        match answer:
+            case TokenExpiring():
+                self.notices.tell(answer)
+                if not isinstance(self._token, str) and self._connection is not None:
+                    self._connection.start_soon(self._refresh_quietly)
+            case Drain():
+                delay = drain_delay(answer.after_ms, answer.spread_ms, self.random)
+                self._told_at = trio.current_time() + delay
+                self.notices.tell(answer)
+            case Error():
+                self.notices.tell(answer)
+            case _:
+                room = getattr(answer, "room", None)
+                membership = self._memberships.get(room) if isinstance(room, str) else None
+                if membership is not None:
+                    membership.pushed(answer)
+
+    # Rooms.
+
+    @property
+    def connection(self) -> Connection | None:
+        """The authenticated connection, if there is one."""
+        up = self.status.state in {State.CONNECTED, State.UNREACHABLE}
+        return self._connection if up else None
+
+    def enter(self, membership: Membership) -> None:
+        """Take up a room and JOIN it, now or as soon as there is a connection.
+
+        Raises:
+            CommandRefused: `ALREADY_JOINED`: this client is in the room.
+        """
+        self.check_open()
+        if membership.room in self._memberships:
+            raise CommandRefused.of(ErrorCode.ALREADY_JOINED)
+        self._memberships[membership.room] = membership
+        if self.connection is not None:
+            membership.connected()
+
+    def leave(self, membership: Membership) -> None:
+        """Give up a room; the LEAVE is not waited for."""
+        if self._memberships.get(membership.room) is membership:
+            del self._memberships[membership.room]
+            if self.connection is not None and membership.needs_leave:
+                self.connection.send(Leave(room=membership.room))
+        membership.end(trio.ClosedResourceError("left the room"))
+
+    def typing(self, room: str) -> None:
+        """Send a TYPING if that can be done at once."""
+        connection = self.connection
+        if connection is not None and connection.unsent < MOST_TYPINGS_WAITING:
+            connection.send(Typing(room=room))
+
+    # Requests.
+
+    async def request(self, request: Request[R]) -> R:
+        """Send the command, again on each new connection, until it is answered.
+
+        Cancellation:
+            The command may have been carried out; only its reply is dropped.
+        """
+        self.check_open()
+        self._waiting[request] = None
+        self._send_waiting()
+        try:
+            return await request.wait()
+        finally:
+            self._waiting.pop(request, None)
+            number = self._sent.pop(request, None)
+            if number is not None and self._connection is not None:
+                self._connection.forget(number)
+
+    async def request_until_final(self, make: Callable[[], Request[R]]) -> R:
+        """As `request`, and again after a wait for as long as the node answers "not now".
+
+        Args:
+            make: Builds the request; called for each try, it may raise what ends them.
+        """
+        attempt = 0
+        while True:
+            try:
+                return await self.request(make())
+            except CommandRefused as refused:
+                if not refused.temporary:
+                    raise
+                wait = refused.retry_after_seconds
+            await trio.sleep(reconnect_delay(attempt, self.random) if wait is None else wait)
+            attempt += 1
+
+    def _send_waiting(self) -> None:
+        """Send what may be sent: a command about a room follows the JOIN_OK of that room."""
+        connection = self.connection
+        if connection is None:
+            return
+        for request in list(self._waiting):
+            membership = self._memberships.get(request.command.room)
+            if membership is not None and membership.is_joined:
+                del self._waiting[request]
+                self._sent[request] = connection.request(request)
+
+    def room_ready(self) -> None:
+        """A JOIN_OK came: what waited for it can be sent."""
+        self._send_waiting()
+
+    def room_failed(self, room: str, error: Exception) -> None:
+        """A room is over for good: nothing that waits for it will be sent."""
+        for request in [*self._waiting, *self._sent]:
+            if request.command.room == room:
+                request.fail(error)
+
+    # The token.
+
+    async def refresh(self) -> RefreshOk | None:
+        """Get a token and send it in a REFRESH; None if there is no connection, which needs none.
+
+        Raises:
+            CommandRefused: The node did not accept the token.
+        """
+        self.check_open()
+        token = await self._get_token()
+        connection = self.connection
+        if connection is None:
+            return None
+        send, receive = trio.open_memory_channel[Answer](1)
+
+        def take(reply: Answer) -> None:
+            with suppress(trio.BrokenResourceError):  # the caller was cancelled
+                send.send_nowait(reply)
+
+        self._refreshes.add(send)
+        connection.ask(Refresh(token=token), take)
+        try:
+            answer = await receive.receive()
+        except trio.EndOfChannel:
+            return None
+        finally:
+            self._refreshes.discard(send)
+            receive.close()
+        if isinstance(answer, Error):
+            raise CommandRefused.by(answer)
+        return answer if isinstance(answer, RefreshOk) else None
+
+    async def _refresh_quietly(self) -> None:
+        """Answer TOKEN_EXPIRING; if that fails, the node closes with 4003, and AUTH tries again."""
+        with suppress(Exception):  # AUTH will tell the user, if it fails for the same reason
+            await self.refresh()
+
+    @property
+    def limits(self) -> Limits:
+        """What the node allows; the protocol's own limits until it has said so."""
+        return self.welcome.limits if self.welcome is not None else Limits()
