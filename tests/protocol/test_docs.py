@@ -15,6 +15,7 @@ from greenroom.protocol import (
     ERRORS,
     JSON_CODEC,
     TRANSITIONS,
+    Auth,
     CloseCode,
     GapReason,
     Limits,
@@ -102,6 +103,24 @@ def test_a_message_has_an_example_that_decodes_to_it(
 def test_every_json_block_of_the_page_belongs_to_a_message() -> None:
     blocks = sum(section(f"{tag} ({sender})").count("```json") for tag, _, sender in MESSAGES)
     assert PAGE.count("```json") == blocks
+
+
+def test_every_frame_of_the_session_decodes_on_the_side_that_gets_it() -> None:
+    """Each command's id is answered once; the last one of the first connection never is."""
+    frames = re.findall(r"^([→←]) (\{.*)$", section("A session from open to close"), re.MULTILINE)
+    connections: list[list[int | None]] = []  # of the commands not answered yet
+    for arrow, frame in frames:
+        if arrow == "→":
+            command = JSON_CODEC.decode_command(frame)
+            if isinstance(command, Auth):
+                connections.append([])
+            if "id" in attrs.fields_dict(type(command)):
+                connections[-1].append(command.id)
+        else:
+            answer = JSON_CODEC.decode_answer(frame)
+            if "id" in attrs.fields_dict(type(answer)):
+                connections[-1].remove(answer.id)
+    assert connections == [[4], []]
 
 
 def test_the_error_table_is_the_code_s() -> None:
