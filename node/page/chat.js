@@ -191,17 +191,10 @@ export class Chat {
   /** @param {import("./connection.js").Snapshot} connection */
   #connectionChanged(connection) {
     this.#set({ connection });
-    if (connection.state === "DISCONNECTED" || connection.state === "CLOSED") this.#forgetPresent();
-  }
-
-  /** Nothing that was true of the last connection is true now; what was said and read stays. */
-  #forgetPresent() {
+    if (connection.state !== "DISCONNECTED" && connection.state !== "CLOSED") return;
     this.#joining.clear();
     this.#publishing.clear();
-    for (const room of this.state.rooms.values()) {
-      if (!room.joined && room.typing.size === 0) continue;
-      this.#put({ ...room, joined: false, loadingOlder: false, typing: new Map() });
-    }
+    for (const name of this.state.rooms.keys()) this.#update(name, reduce.disconnected);
   }
 
   /** @param {import("./protocol.js").Frame} hello */
@@ -236,6 +229,7 @@ export class Chat {
         return;
       case "GAP":
         this.#put(reduce.gapped(room, push));
+        if (push.room === this.state.active) this.#loadLatest(push.room);
         return;
       case "REMOVED":
         this.#put({ ...room, joined: false, problem: push.rejoin ? null : "You were taken out of this room." });

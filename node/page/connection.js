@@ -10,6 +10,7 @@ import {
   ErrorCode,
   OPENING_TIMEOUT_MS,
   PONG_TIMEOUT_MS,
+  PROBE_FRACTION,
   SIGN_IN_REFUSED,
   STEADY_AFTER_MS,
   SUBPROTOCOL,
@@ -22,9 +23,6 @@ import {
 } from "./protocol.js";
 
 const TICK_MS = 1_000;
-
-/** Least time between two heartbeats of ours, however quiet the node is. */
-const HEARTBEAT_PAUSE_MS = 5_000;
 
 /** The node refused a command. */
 export class Refused extends Error {
@@ -108,7 +106,8 @@ export class Connection {
 
   #connectedAt = 0;
   #receivedAt = 0;
-  #sentAt = 0;
+  /** Whether this silence was already answered with a HEARTBEAT of ours. */
+  #probed = false;
   #unreachableAfterMs = UNREACHABLE_AFTER_MS;
   /** @type {string | null} kept in memory only: a duplicated tab copies sessionStorage, and the
    *   same session connecting again would throw the first tab out (4510) */
@@ -247,6 +246,7 @@ export class Connection {
   /** @param {string} data */
   #received(data) {
     this.#receivedAt = this.#clock.now();
+    this.#probed = false;
     if (this.#state === "UNREACHABLE") {
       this.#move("heard");
       this.#changed();
@@ -311,10 +311,10 @@ export class Connection {
       this.#move("silence");
       this.#changed();
     }
-    // Early enough for the answer to arrive before either side could call the other unreachable.
-    const quietMs = this.#unreachableAfterMs * 0.6;
-    const idle = now - this.#sentAt;
-    if (idle >= quietMs || (silence >= quietMs && idle >= HEARTBEAT_PAUSE_MS)) {
+    // Once per silence, early enough for the answer to break it. That we are silent ourselves is
+    // the node's to notice: it asks, and an answer needs no timer, which hidden tabs run slowly.
+    if (silence >= this.#unreachableAfterMs * PROBE_FRACTION && !this.#probed) {
+      this.#probed = true;
       this.#write({ type: "HEARTBEAT", timestamp: now });
     }
     if (now - this.#connectedAt >= STEADY_AFTER_MS) this.#attempt = 0;
@@ -339,12 +339,14 @@ export class Connection {
     this.#reason = reason;
     this.#move("lost");
     const now = this.#clock.now();
-    const delay =
-      this.#comeBackAt === null
-        ? retryDelay(this.#attempt, this.#random)
-        : Math.max(0, this.#comeBackAt - now);
-    this.#comeBackAt = null; // good for one try; a past moment would make the next ones a tight loop
-    this.#attempt += 1;
+    let delay;
+    if (this.#comeBackAt === null) {
+      delay = retryDelay(this.#attempt, this.#random);
+      this.#attempt += 1;
+    } else {
+      delay = Math.max(0, this.#comeBackAt - now);
+      this.#comeBackAt = null; // good for one try: kept, a past moment would make a tight loop
+    }
     this.#retryAt = now + delay;
     this.#arm(delay, () => void this.#open());
     this.#changed();
@@ -396,7 +398,6 @@ export class Connection {
 
   /** @param {import("./protocol.js").Frame} frame */
   #write(frame) {
-    this.#sentAt = this.#clock.now();
     this.#socket?.send(JSON.stringify(frame));
   }
 

@@ -21,7 +21,7 @@ export function tint(name) {
   for (const character of name) {
     hash = Math.imul(hash ^ /** @type {number} */ (character.codePointAt(0)), 16777619) >>> 0;
   }
-  return (hash ^ (hash >>> 16)) % TINTS;
+  return ((hash ^ (hash >>> 16)) >>> 0) % TINTS;
 }
 
 /**

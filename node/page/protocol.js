@@ -45,6 +45,9 @@ export const UNREACHABLE_AFTER_MS = 25_000;
 /** How much longer we then wait before we hang up. */
 export const PONG_TIMEOUT_MS = 8_000;
 
+/** The part of that silence after which we ask for a sign of life. */
+export const PROBE_FRACTION = 0.8;
+
 /** CONNECTED time after which the next failure waits one second again. */
 export const STEADY_AFTER_MS = 10_000;
 

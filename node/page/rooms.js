@@ -41,6 +41,8 @@
  * @property {boolean} loadingOlder
  * @property {readonly import("./protocol.js").Member[] | null} members null: not known yet
  * @property {number} memberCount
+ * @property {ReadonlySet<string>} returning who was here when the connection was lost: their coming
+ *   back is no entrance
  * @property {ReadonlyMap<string, number>} typing user → when to stop showing it (ms)
  */
 
@@ -70,6 +72,7 @@ export function newRoom(name) {
     loadingOlder: false,
     members: null,
     memberCount: 0,
+    returning: new Set(),
     typing: new Map(),
   };
 }
@@ -88,23 +91,50 @@ export function joined(room, reply, remembered = null) {
     const whole = merge(entered, reply.messages);
     return { ...whole, position: Math.max(whole.position, reply.offset) };
   }
-  const sameEpoch = room.epoch === null || room.epoch === reply.epoch;
   const known = room.epoch !== null ? room : remembered;
   const stillValid = known !== null && known.epoch === reply.epoch && known.read <= reply.offset;
+  const afresh = restarted(entered, reply.epoch, reply.offset);
   return {
-    ...entered,
-    epoch: reply.epoch,
-    position: reply.offset,
+    ...afresh,
     read: stillValid ? known.read : reply.offset,
+    restarted: room.epoch !== null && room.epoch !== reply.epoch,
+  };
+}
+
+/**
+ * Nothing we have connects to what comes: begin at the node's head and read the history again.
+ *
+ * @param {Room} room @param {string} epoch @param {number} offset
+ * @returns {Room}
+ */
+function restarted(room, epoch, offset) {
+  return {
+    ...room,
+    epoch,
+    position: offset,
+    read: offset,
     firstNew: null,
     messages: [],
     gaps: [],
     cues: [],
-    restarted: !sameEpoch,
+    restarted: true,
     history: "no",
     older: false,
     loadingOlder: false,
   };
+}
+
+/**
+ * The connection was lost. What was said, read and written stays; who is here is not known any more.
+ *
+ * @param {Room} room
+ * @returns {Room}
+ */
+export function disconnected(room) {
+  if (!room.joined) return room;
+  const returning = new Set(room.members?.map((member) => member.user));
+  const history = room.history === "loading" ? "no" : room.history;
+  return { ...room, joined: false, loadingOlder: false, history, returning, typing: new Map() };
 }
 
 /**
@@ -167,9 +197,11 @@ export function historyRead(room, reply, asked) {
  * @returns {Room}
  */
 export function gapped(room, push) {
+  if (push.epoch !== room.epoch) return restarted(room, push.epoch, push.to);
   if (push.reason === "epoch") return { ...room, restarted: true };
   if (push.to < push.from) return room;
-  const gaps = [...room.gaps, { from: push.from, to: push.to, reason: push.reason }];
+  const others = room.gaps.filter((gap) => gap.from !== push.from);
+  const gaps = [...others, { from: push.from, to: push.to, reason: push.reason }];
   // What will never be sent must not hold the position back.
   const position = push.from <= room.position + 1 ? Math.max(room.position, push.to) : room.position;
   return advanced({ ...room, gaps, position });
@@ -206,6 +238,11 @@ export function cameOrWent(room, push) {
   const members = others && entered ? [...others, { user, connections: 1 }] : others;
   const typing = new Map(room.typing);
   if (!entered) typing.delete(user);
+  if (entered && room.returning.has(user)) {
+    const returning = new Set(room.returning);
+    returning.delete(user);
+    return { ...counted, members, typing, returning };
+  }
   return { ...counted, members, typing, cues: withCue(room, user, entered) };
 }
 

@@ -65,8 +65,8 @@ function drawRoom(row) {
   if (row.problem) link.append(element("span", { class: "badge trouble", title: "Not in this room" }, "!"));
   else if (row.unread > 0 && !row.active) {
     const shown = row.unread > MOST_SHOWN ? `${MOST_SHOWN}+` : String(row.unread);
-    const words = element("span", { class: "visually-hidden" }, `, ${counted(row.unread, "new message")}`);
-    link.append(element("span", { class: "badge", "aria-hidden": "true" }, shown), words);
+    link.append(element("span", { class: "badge" }, shown));
+    link.setAttribute("aria-label", `${row.name}, ${counted(row.unread, "new message")}`);
     link.classList.add("has-news");
   }
   return element("li", {}, link);

@@ -86,19 +86,27 @@ export class TimelineView {
     this.#loadOlderIfNear();
   }
 
-  /** The first line in view and how far it is from the top. */
+  /**
+   * The words of the first line in view and how far they are from the top. Not a separator, not a
+   * node: what comes in above moves the one, and makes another of the other (without its name).
+   */
   #anchor() {
-    const top = this.#scroller.getBoundingClientRect().top;
-    for (const line of this.#lines.children) {
-      const box = line.getBoundingClientRect();
-      if (box.bottom > top) return { line, distance: box.top - top };
+    for (const line of /** @type {Iterable<HTMLElement>} */ (this.#lines.querySelectorAll(".line"))) {
+      const distance = this.#distance(line);
+      if (distance + line.offsetHeight > 0) return { key: line.dataset.key, distance };
     }
     return null;
   }
 
+  /** How far below the upper edge of the view the words of a line are. @param {Element} line */
+  #distance(line) {
+    const words = line.querySelector(".words") ?? line;
+    return words.getBoundingClientRect().top - this.#scroller.getBoundingClientRect().top;
+  }
+
   /**
    * @param {import("./rooms.js").Room} room
-   * @param {{line: Element, distance: number} | null} anchor
+   * @param {{key: string | undefined, distance: number} | null} anchor
    */
   #place(room, anchor) {
     const place = `${room.name} ${room.epoch} ${room.history === "yes"}`;
@@ -107,9 +115,10 @@ export class TimelineView {
       this.#placeFirst();
     } else if (this.#atEnd) {
       this.#jumpToEnd();
-    } else if (anchor?.line.isConnected) {
-      const top = this.#scroller.getBoundingClientRect().top;
-      this.#scroller.scrollTop += anchor.line.getBoundingClientRect().top - top - anchor.distance;
+    } else if (anchor) {
+      const lines = /** @type {HTMLElement[]} */ ([...this.#lines.children]);
+      const line = lines.find((each) => each.dataset.key === anchor.key);
+      if (line) this.#scroller.scrollTop += this.#distance(line) - anchor.distance;
     }
   }
 
@@ -117,9 +126,7 @@ export class TimelineView {
   #placeFirst() {
     this.#jumpToEnd();
     const firstNew = this.#lines.querySelector(".new-line");
-    const above = firstNew
-      ? firstNew.getBoundingClientRect().top - this.#scroller.getBoundingClientRect().top
-      : 0;
+    const above = firstNew ? this.#distance(firstNew) : 0;
     if (above < 0) this.#scroller.scrollTop += above - this.#scroller.clientHeight / 4;
     this.#atEnd = above >= 0;
   }

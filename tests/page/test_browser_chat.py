@@ -1,0 +1,325 @@
+"""The page in a real Chromium, against a real node that is killed and comes back.
+
+Skipped with a reason where Chromium is missing; under CI=true that is a failure.
+"""
+
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytestmark = [pytest.mark.browser, pytest.mark.kill, pytest.mark.socket, pytest.mark.slow]
+
+CHROMIUM_FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+START_SECONDS = 20
+COME_BACK_MS = 60_000  # the longest wait between two tries is 30 s, and a try may fail once more
+
+Page = Any  # playwright.sync_api.Page: the module may be missing, and is imported where it is used
+
+
+def missing(reason: str) -> None:
+    if os.environ.get("CI") == "true":
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+def find_chromium() -> str:
+    named = os.environ.get("GREENROOM_CHROMIUM")
+    candidates = [named] if named else ["/usr/bin/chromium", "chromium", "chromium-browser"]
+    for candidate in candidates:
+        found = shutil.which(candidate)
+        if found:
+            return found
+    missing(f"no Chromium at {', '.join(candidates)}: set GREENROOM_CHROMIUM")
+    raise AssertionError
+
+
+class RunningNode:
+    """`greenroom serve` as a process of its own, on one port and one data directory."""
+
+    def __init__(self, data: Path) -> None:
+        self.data = data
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}/"
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        command = [sys.executable, "-m", "greenroom.node", "serve"]
+        options = ["--host", "127.0.0.1", "--port", str(self.port), "--data", str(self.data)]
+        environment = {
+            name: value for name, value in os.environ.items() if not name.startswith("GREENROOM_")
+        }
+        with (self.data.parent / "node.log").open("ab") as log:
+            self.process = subprocess.Popen(
+                [*command, *options], stdout=log, stderr=log, env=environment
+            )
+        give_up_at = time.monotonic() + START_SECONDS
+        while not self.answers():
+            assert self.process.poll() is None, self.log()
+            assert time.monotonic() < give_up_at, self.log()
+            time.sleep(0.05)
+
+    def kill(self) -> None:
+        if self.process is not None:
+            self.process.send_signal(signal.SIGKILL)
+            self.process.wait()
+            self.process = None
+
+    def answers(self) -> bool:
+        try:
+            with urllib.request.urlopen(f"{self.url}readyz", timeout=2) as response:
+                return response.status == 200
+        except (urllib.error.URLError, ConnectionError, TimeoutError):
+            return False
+
+    def log(self) -> str:
+        return (self.data.parent / "node.log").read_text(errors="replace")
+
+
+def free_port() -> int:
+    """A port that was free a moment ago: the node has to come back on the one it had."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture
+def node(tmp_path: Path) -> Iterator[RunningNode]:
+    running = RunningNode(tmp_path / "data")
+    running.start()
+    yield running
+    running.kill()
+
+
+@pytest.fixture
+def browser() -> Iterator[Any]:
+    try:
+        from playwright.sync_api import sync_playwright
+    except ImportError:
+        missing("playwright is not installed")
+        raise
+    executable = find_chromium()
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=executable, args=CHROMIUM_FLAGS)
+        yield browser
+        browser.close()
+
+
+class Person:
+    """Somebody at a window, who sees what is on it and does what people do."""
+
+    def __init__(self, browser: Any, node: RunningNode, name: str, **context: Any) -> None:
+        self.name = name
+        self.page: Page = browser.new_context(locale="en-GB", **context).new_page()
+        self.complaints: list[str] = []
+        """What the page should never have said: script errors, refusals by the CSP."""
+        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        self.page.on("console", self._listen)
+        self.page.goto(node.url)
+        self.page.get_by_label("What shall we call you?").fill(name)
+        self.page.get_by_role("button", name="Come in").click()
+        self.wait_connected()
+
+    def _listen(self, message: Any) -> None:
+        # A node that is away is reported by the browser itself; that is no fault of the page.
+        if message.type == "error" and "net::ERR" not in message.text:
+            self.complaints.append(message.text)
+
+    def state(self) -> str:
+        return str(self.page.locator("#cue-light").get_attribute("data-state"))
+
+    def wait_connected(self, timeout: int = COME_BACK_MS) -> None:
+        self.page.locator("#cue-light[data-state=CONNECTED]").wait_for(timeout=timeout)
+        self.page.get_by_text(re.compile("begins|Nobody has spoken|earlier messages")).wait_for()
+
+    def say(self, words: str) -> None:
+        box = self.page.get_by_role("textbox", name=re.compile("^Message to"))
+        box.fill(words)
+        box.press("Enter")
+
+    def wait_for(self, words: str) -> None:
+        self.page.locator(".line.stored .words").get_by_text(words, exact=True).wait_for()
+
+    def lines(self) -> list[str]:
+        return [str(text) for text in self.page.locator(".line .words").all_text_contents()]
+
+    def unsent(self) -> int:
+        return int(self.page.locator(".line.sending, .line.failed").count())
+
+
+def test_two_windows_chat_through_a_killed_node(node: RunningNode, browser: Any) -> None:
+    """SIGKILL: both windows count down, come back alone, miss nothing, show nothing twice."""
+    ada = Person(browser, node, "Ada")
+    ben = Person(browser, node, "Ben")
+    ada.say("Is anybody here?")
+    ben.wait_for("Is anybody here?")
+    ben.say("I am.")
+    ada.wait_for("I am.")
+    said = ["Is anybody here?", "I am."]
+
+    node.kill()
+    for person in (ada, ben):
+        person.page.get_by_text(re.compile(r"Next try in \d+ s\.")).wait_for()
+        person.page.locator("#cue-light[data-state=DISCONNECTED]").wait_for()
+        assert person.page.get_by_text("Disconnected", exact=True).first.is_visible()
+    # Written while nobody is there to take it: shown at once, sent when there is.
+    ada.say("Hello? Is this thing on?")
+    ben.say("I think the lights went out.")
+    assert ada.lines() == [*said, "Hello? Is this thing on?"]
+    assert ada.unsent() == ben.unsent() == 1
+
+    node.start()
+    for person in (ada, ben):
+        person.wait_connected()
+        person.wait_for("Hello? Is this thing on?")
+        person.wait_for("I think the lights went out.")
+    ada.say("And on again.")
+    ben.wait_for("And on again.")
+
+    assert ada.lines() == ben.lines()
+    assert sorted(ada.lines()) == sorted(
+        [*said, "Hello? Is this thing on?", "I think the lights went out.", "And on again."]
+    )
+    assert ada.lines()[:2] == said
+    assert ada.unsent() == ben.unsent() == 0
+
+    before = ada.lines()
+    ada.page.reload()  # still signed in, and the history comes from the node
+    ada.wait_connected()
+    ada.wait_for("And on again.")
+    assert ada.lines() == before
+    assert ada.complaints == ben.complaints == []
+
+
+def test_a_flood_through_a_kill_arrives_exactly_once_and_in_order(
+    node: RunningNode, browser: Any
+) -> None:
+    """Forty messages, the node killed among them: each there once, in the order it was written."""
+    ada = Person(browser, node, "Ada")
+    ben = Person(browser, node, "Ben")
+    written = [f"line {number}" for number in range(40)]
+    for number, words in enumerate(written):
+        ada.say(words)
+        if number == 20:
+            node.kill()
+    ada.page.get_by_role("button", name="Try now").click()  # too early, and no harm
+    node.start()
+    for person in (ada, ben):
+        person.wait_connected()
+        person.wait_for(written[-1])
+    assert ada.lines() == ben.lines() == written
+    assert ada.complaints == ben.complaints == []
+
+
+def test_rooms_are_kept_apart_counted_and_remembered(node: RunningNode, browser: Any) -> None:
+    """A message in another room is a number beside its name; a reload forgets neither."""
+    ada = Person(browser, node, "Ada")
+    ben = Person(browser, node, "Ben")
+    for person in (ada, ben):
+        person.page.get_by_label("Name of a room to enter").fill("#props")
+        person.page.keyboard.press("Enter")
+        person.page.get_by_role("heading", name="props").wait_for()
+        person.wait_connected()
+    ada.page.get_by_role("link", name="lobby").click()
+    ben.say("The lamp is back.")
+    ada.page.get_by_role("link", name="props, 1 new message").wait_for()
+    assert ada.page.title() == "(1) lobby · Greenroom"
+    assert ada.page.url.endswith("#lobby")
+
+    ada.page.reload()
+    ada.wait_connected()
+    ada.page.get_by_role("link", name="props, 1 new message").click()
+    ada.wait_for("The lamp is back.")
+    ada.page.get_by_role("link", name="props", exact=True).wait_for()
+    assert ada.page.locator(".new-line").count() == 1
+
+    ada.page.get_by_role("button", name="Leave props").click()
+    ada.page.get_by_role("heading", name="lobby").wait_for()
+    assert ada.page.get_by_role("link", name="props").count() == 0
+    ben.page.get_by_text("Ada leaves").wait_for()
+    assert ada.complaints == ben.complaints == []
+
+
+def test_history_is_read_back_page_by_page_and_the_place_is_kept(
+    node: RunningNode, browser: Any
+) -> None:
+    """A hundred and twenty lines, scrolled to the first: what is read does not jump meanwhile."""
+    ada = Person(browser, node, "Ada")
+    written = [f"line {number}" for number in range(120)]
+    for words in written:
+        ada.say(words)
+    ada.wait_for(written[-1])
+    ben = Person(browser, node, "Ben")
+    ben.wait_for(written[-1])
+    scroller = ben.page.get_by_role("region", name="Messages")
+    assert len(ben.lines()) < len(written)
+
+    text = ben.lines()[0]
+    words = ben.page.locator(".line .words").get_by_text(text, exact=True)
+    top = scroller.evaluate(
+        "element => { element.scrollTop = 0;"
+        " return element.querySelector('.words').getBoundingClientRect().top; }"
+    )
+    ben.page.wait_for_function("() => document.querySelectorAll('.line').length > 60")
+    assert abs(words.bounding_box()["y"] - top) < 2
+
+    ada.say("while you read")
+    ben.page.get_by_role("button", name="1 new message").wait_for()
+    while "line 0" not in ben.lines():
+        scroller.evaluate("element => element.scrollTop = 0")
+        ben.page.wait_for_timeout(50)
+    assert ben.lines() == [*written, "while you read"]
+    ben.page.get_by_role("button", name="1 new message").click()
+    ben.page.get_by_role("button", name=re.compile("new message|Latest")).wait_for(state="hidden")
+    assert ada.complaints == ben.complaints == []
+
+
+def test_what_people_write_stays_text(node: RunningNode, browser: Any) -> None:
+    """Markup is shown as it was written, and only http(s) becomes a link."""
+    ada = Person(browser, node, "<i>Ada</i>")
+    hostile = "<img src=x onerror=alert(1)> <b>bold</b> javascript:alert(1) https://a.example/x"
+    ada.say(hostile)
+    ada.wait_for(hostile)
+    line = ada.page.locator(".line .words")
+    assert line.inner_html().count("<") == 2  # <a …> and </a>
+    assert line.locator("a").get_attribute("href") == "https://a.example/x"
+    assert ada.page.locator(".person-name").text_content() == "<i>Ada</i>"
+    assert ada.complaints == []
+
+
+def test_a_phone_gets_drawers_and_the_keyboard_gets_everywhere(
+    node: RunningNode, browser: Any
+) -> None:
+    """At 390 px the rooms hide behind a button; focus goes in with the drawer and comes back."""
+    ada = Person(browser, node, "Ada", viewport={"width": 390, "height": 844})
+    rooms = ada.page.get_by_role("navigation", name="Rooms")
+    assert not rooms.is_visible()
+    ada.page.get_by_role("button", name="Rooms", exact=True).focus()
+    ada.page.keyboard.press("Enter")
+    rooms.wait_for()
+    assert ada.page.evaluate("document.querySelector('#rooms').contains(document.activeElement)")
+    ada.page.keyboard.press("Escape")
+    rooms.wait_for(state="hidden")
+    assert ada.page.evaluate("document.activeElement.id") == "open-rooms"
+    width = ada.page.evaluate("document.documentElement.scrollWidth")
+    assert width <= 390
+    assert ada.complaints == []
