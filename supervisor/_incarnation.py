@@ -170,7 +170,7 @@ class Incarnation:
         pending.target = None  # the handler goes on, so the asker waits for nobody's handler
         if self.owed is None:
             self.owed = set()
-        elif len(self.owed) >= 64 and len(self.owed) & (len(self.owed) - 1) == 0:
+        elif _is_large_power_of_two(len(self.owed)):
             self.owed = {p for p in self.owed if not p.done}
         self.owed.add(pending)
 
@@ -181,16 +181,19 @@ class Incarnation:
 
         def fire() -> None:
             nonlocal waiting
-            if not repeat:
-                timers.discard(timer)
+            if not repeat and self.timers is not None:
+                self.timers.discard(timer)
             if waiting is None or waiting.taken:  # an interval's tick that still waits is enough
                 waiting = child.box.deliver(message, self.number)
 
-        timers = self.timers = set() if self.timers is None else self.timers
+        if self.timers is None:
+            self.timers = set()
+        elif _is_large_power_of_two(len(self.timers)):  # an actor may set and cancel one a message
+            self.timers = {t for t in self.timers if t.active}
         timer = child.tree.clock.call_at(
             trio.current_time() + seconds, fire, interval=seconds if repeat else None
         )
-        timers.add(timer)
+        self.timers.add(timer)
         return timer
 
     def watch(self, target: Child) -> None:
@@ -244,6 +247,11 @@ class Incarnation:
         for callback in self.callbacks or ():
             callback()
         self.timers = self.watching = self.callbacks = None
+
+
+def _is_large_power_of_two(size: int) -> bool:
+    """Whether a set of this size is due for a look at what in it is still alive: now and then."""
+    return size >= 64 and size & (size - 1) == 0
 
 
 class _TaskStatus:

@@ -1014,6 +1014,17 @@ async def test_ticks_do_not_pile_up_before_a_slow_actor(autojump_clock):
     assert got == ["tick"]
 
 
+async def test_timers_set_and_cancelled_for_ever_do_not_pile_up(autojump_clock):
+    probe = Probe()
+    async with open_supervisor([probe.spec()]) as sup:
+        await settle()
+        for _ in range(5000):
+            probe.inbox.send_after(100, "x").cancel()
+        child = sup._core.children["probe"]
+        assert len(child.incarnation.timers) <= 64
+        assert len(child.tree.clock._heap) <= 200
+
+
 async def test_timers_cost_no_task_each(autojump_clock):
     probe = Probe()
     async with open_supervisor([probe.spec()]):

@@ -133,6 +133,7 @@ class World:
         self.scopes = {}  # {leaf id: (cancel scope, what to do)}
         self.orders = {}
         self.lives = {}
+        self.ended = []  # leaf ids, in the order their lives ended
         self.spec = self.to_spec(shape)
 
     def leaf(self, id, restart):
@@ -145,6 +146,7 @@ class World:
                     await trio.sleep_forever()
                 finally:
                     del self.scopes[id]
+                    self.ended.append(id)
             if self.orders.pop(id) == "crash":
                 raise Boom
 
@@ -224,38 +226,52 @@ async def administer(model, world, root, above, leaf, what, counter):
         sup.children.append(new)
 
 
-async def drive(shape, events, clock):
+async def drive(shape, events, cancels, clock):
     model, world = Model(shape), World(shape)
+    host = trio.CancelScope()
     try:
-        async with open_supervisor(
-            world.spec.children,
-            strategy=world.spec.strategy,
-            limit=world.spec.limit,
-            id=world.spec.id,
-        ) as root:
-            compare(model, world, root)
-            for counter, (what, pick, seconds) in enumerate(events):
-                clock.jump(seconds)
-                leaves = model.leaves()
-                if not leaves:
-                    break
-                above, leaf = leaves[pick % len(leaves)]
-                if what in ("crash", "finish"):
-                    if not leaf.alive:
-                        continue
-                    model.exit(above, leaf, crashed=what == "crash", now=trio.current_time())
-                    world.order(leaf.id, what)
-                    with trio.CancelScope(shield=True):
-                        await trio.testing.wait_all_tasks_blocked()
-                else:
-                    await administer(model, world, root, above, leaf, what, counter)
-                    await trio.testing.wait_all_tasks_blocked()
-                await trio.lowlevel.checkpoint()  # the tree's end shows here
-                assert not model.ended
-                compare(model, world, root)
+        with host:
+            await run(model, world, events, host if cancels else None, clock)
     except* RestartLimitExceeded:
         assert model.ended
     assert world.scopes == {}
+    if not model.ended:
+        alive = [leaf.id for _, leaf in model.leaves() if leaf.alive]
+        assert world.ended == alive[::-1]
+        assert host.cancelled_caught == cancels
+
+
+async def run(model, world, events, host, clock):
+    async with open_supervisor(
+        world.spec.children,
+        strategy=world.spec.strategy,
+        limit=world.spec.limit,
+        id=world.spec.id,
+    ) as root:
+        compare(model, world, root)
+        for counter, (what, pick, seconds) in enumerate(events):
+            clock.jump(seconds)
+            leaves = model.leaves()
+            if not leaves:
+                break
+            above, leaf = leaves[pick % len(leaves)]
+            if what in ("crash", "finish"):
+                if not leaf.alive:
+                    continue
+                model.exit(above, leaf, crashed=what == "crash", now=trio.current_time())
+                world.order(leaf.id, what)
+                with trio.CancelScope(shield=True):
+                    await trio.testing.wait_all_tasks_blocked()
+            else:
+                await administer(model, world, root, above, leaf, what, counter)
+                await trio.testing.wait_all_tasks_blocked()
+            await trio.lowlevel.checkpoint()  # the tree's end shows here
+            assert not model.ended
+            compare(model, world, root)
+        world.ended.clear()
+        if host is not None:
+            host.cancel()
+            await trio.sleep_forever()
 
 
 ids = iter(range(10**9))
@@ -290,7 +306,7 @@ events = st.lists(
 
 
 @settings(max_examples=1000, deadline=None, suppress_health_check=list(HealthCheck))
-@given(shape=trees(), events=events)
-def test_random_trees_behave_as_the_naive_model_of_otp_says(shape, events):
+@given(shape=trees(), events=events, cancels=st.booleans())
+def test_random_trees_behave_as_the_naive_model_of_otp_says(shape, events, cancels):
     clock = trio.testing.MockClock()
-    trio.run(drive, shape, events, clock, clock=clock)
+    trio.run(drive, shape, events, cancels, clock, clock=clock)
