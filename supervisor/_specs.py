@@ -200,8 +200,8 @@ class SupervisorSpec:
             problems += (f"a dynamic supervisor is one_for_one, not {self.strategy.value}",)
         if self.max_children is not None and not self.dynamic:
             problems += ("max_children needs dynamic=True",)
-        if self.max_children is not None and self.max_children < 1:
-            problems += (f"max_children must be at least 1, not {self.max_children}",)
+        if self.max_children is not None and self.max_children < 0:
+            problems += (f"max_children must be at least 0, not {self.max_children}",)
         if problems:
             raise SpecError(f"supervisor {self.id!r}: " + "; ".join(problems))
 

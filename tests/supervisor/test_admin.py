@@ -399,7 +399,7 @@ def test_check_specs_is_pure_and_says_what_is_wrong():
         lambda: SupervisorSpec(dynamic=True, children=[Probe().spec("a")]),
         lambda: SupervisorSpec(dynamic=True, strategy=Strategy.ONE_FOR_ALL),
         lambda: SupervisorSpec(max_children=3),
-        lambda: SupervisorSpec(dynamic=True, max_children=0),
+        lambda: SupervisorSpec(dynamic=True, max_children=-1),
     ],
 )
 def test_contradictions_are_refused_where_they_are_made(make):

@@ -12,6 +12,7 @@ from greenroom.supervisor import (
     Actor,
     ActorStopped,
     ChildSpec,
+    Exit,
     Hooks,
     InboxFull,
     IncarnationEnded,
@@ -498,3 +499,86 @@ async def test_an_actor_may_drain_its_inbox_in_its_grace(autojump_clock):
         for i in range(3):
             await sup.ref("a").tell(i)
     assert drained == [0, 1, 2]
+
+
+# --- what comes out while the host is cancelled: the cancel always goes on, and nothing is lost
+
+
+@pytest.mark.parametrize(
+    ("make_error", "raised", "reported"),
+    [
+        (lambda: ProbeCrash(), None, 1),
+        (lambda: ExceptionGroup("two", [ProbeCrash(), ValueError()]), None, 1),
+        (lambda: KeyboardInterrupt(), KeyboardInterrupt, 0),
+        (lambda: BaseExceptionGroup("mixed", [ProbeCrash(), SystemExit()]), SystemExit, 1),
+    ],
+)
+async def test_errors_in_clean_up_under_a_host_cancel(autojump_clock, make_error, raised, reported):
+    crashes, log = [], []
+
+    async def child(inbox, *, task_status):
+        task_status.started()
+        try:
+            await trio.sleep_forever()
+        finally:
+            raise make_error()
+
+    specs = [logged(log, "a"), ChildSpec(id="b", start=child), logged(log, "c")]
+    caught = None
+    with trio.CancelScope() as scope:
+        try:
+            async with open_supervisor(specs, hooks=Hooks(crashed=crashes.append)):
+                scope.cancel()
+                await trio.sleep_forever()
+        except BaseExceptionGroup as group:
+            interrupts, _ = group.split((KeyboardInterrupt, SystemExit))
+            caught = interrupts
+            if interrupts is None:
+                raise
+    assert log == ["c", "a"]
+    assert len(crashes) == reported
+    assert (caught is not None) == (raised is not None)
+    if raised is None:
+        assert scope.cancelled_caught
+    else:
+        assert caught.split(raised)[1] is None
+
+
+async def test_a_child_s_nursery_that_mixes_its_cancel_with_a_crash_is_a_crash(autojump_clock):
+    """One helper raises, Trio cancels the other: only the error comes out."""
+    crashes = []
+
+    async def child(inbox, *, task_status):
+        async def fails():
+            await inbox.receive()
+            raise ProbeCrash
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(trio.sleep_forever)
+            nursery.start_soon(fails)
+            task_status.started()
+
+    async with open_supervisor(
+        [ChildSpec(id="a", start=child)], hooks=Hooks(crashed=crashes.append)
+    ) as sup:
+        await sup.ref("a").tell("go")
+        await settle()
+        assert sup.snapshot().children[0].incarnation == 2
+    assert len(crashes) == 1
+
+
+async def test_a_child_that_swallows_its_cancel_and_returns_counts_as_stopped(autojump_clock):
+    events = []
+
+    async def child(inbox, *, task_status):
+        task_status.started()
+        try:  # noqa: SIM105  what a careless child does
+            await trio.sleep_forever()
+        except trio.Cancelled:
+            pass
+
+    async with open_supervisor(
+        [ChildSpec(id="a", start=child)], hooks=Hooks(stopped=lambda e: events.append(e.exit))
+    ) as sup:
+        await sup.terminate_child("a")
+    assert events == [Exit.STOPPED]

@@ -563,3 +563,96 @@ async def test_a_predicate_that_raises_counts_as_a_crash(autojump_clock):
         probe.crash()
         await settle()
         assert lives(probe) == [2]
+
+
+def starts_then_ignores(log):
+    async def child(inbox, *, task_status):
+        log.append(inbox.incarnation)
+        if inbox.incarnation > 1:
+            raise Ignore
+        task_status.started()
+        await inbox.receive()
+        raise ProbeCrash
+
+    return child
+
+
+async def test_a_restart_that_says_ignore_leaves_the_child_stopped(autojump_clock):
+    log = []
+    async with open_supervisor([ChildSpec(id="a", start=starts_then_ignores(log))]) as sup:
+        await sup.ref("a").tell("crash")
+        await trio.sleep(1)
+        assert log == [1, 2]
+        assert sup.which_children()[0].state is ChildState.STOPPED
+
+
+async def test_a_dynamic_child_whose_restart_says_ignore_is_forgotten(autojump_clock):
+    log = []
+    async with open_supervisor([SupervisorSpec(id="pool", dynamic=True)]) as sup:
+        pool = sup.supervisor("pool")
+        ref = await pool.start_child(ChildSpec(id="a", start=starts_then_ignores(log)))
+        await ref.tell("crash")
+        await trio.sleep(1)
+        assert log == [1, 2]
+        assert pool.which_children() == ()
+
+
+async def test_a_temporary_bystander_after_the_crashed_one_is_not_restarted(autojump_clock):
+    before, crashing, after = Probe(), Probe(), Probe()
+    specs = [
+        before.spec("before", restart=Restart.TEMPORARY),
+        crashing.spec("crashing"),
+        after.spec("after", restart=Restart.TEMPORARY),
+    ]
+    async with open_supervisor(specs, strategy=Strategy.REST_FOR_ONE) as sup:
+        await settle()
+        crashing.crash()
+        await settle()
+        assert lives(before, crashing, after) == [1, 2, 1]
+        assert [c.id for c in sup.which_children()] == ["before", "crashing"]
+
+
+async def test_children_added_by_hand_take_part_in_group_restarts(autojump_clock):
+    a, b = Probe(), Probe()
+    async with open_supervisor([a.spec("a")], strategy=Strategy.REST_FOR_ONE) as sup:
+        await sup.start_child(b.spec("b"))
+        a.crash()
+        await settle()
+        assert lives(a, b) == [2, 2]
+
+
+async def test_a_group_waits_for_the_backoff_together(autojump_clock):
+    a, b = Probe(), Probe()
+    specs = [a.spec("a", backoff=Backoff(initial_seconds=3, jitter=0)), b.spec("b")]
+    async with open_supervisor(specs, strategy=Strategy.ONE_FOR_ALL):
+        await settle()
+        a.crash()
+        await trio.sleep(10)
+    assert (a.started_at, b.started_at) == ([0, 3], [0, 3])
+    assert b.stopped_at[0] == 0
+
+
+async def test_a_crash_during_a_sibling_s_slow_stop_is_covered_by_the_same_group_restart(
+    autojump_clock,
+):
+    """Both crash; the second while the first one's group restart waits for a slow sibling."""
+    first, second = Probe(), Probe()
+
+    async def slow_to_stop(inbox, *, task_status):
+        task_status.started()
+        try:
+            await trio.sleep_forever()
+        finally:
+            with inbox.grace():
+                await trio.sleep(2)
+
+    specs = [first.spec("a"), second.spec("b"), ChildSpec(id="c", start=slow_to_stop)]
+    limit = RestartLimit(max_restarts=1, max_seconds=100)
+    async with open_supervisor(specs, strategy=Strategy.ONE_FOR_ALL, limit=limit) as sup:
+        await settle()
+        first.crash()
+        await trio.sleep(1)
+        second.crash()
+        await trio.sleep(5)
+        assert lives(first, second) == [2, 2]
+        assert sup.snapshot().recent_restarts == 1
