@@ -177,6 +177,7 @@ class Child:
                 self.box.bury(envelope, DeadLetterReason.IN_HAND, error)
         for pending in tuple(incarnation.owed or ()):
             pending.settle(None, copy.copy(error))
+        self.box.wake()  # a stuck life may still wait there: it must not be in its successor's way
         self.box.forget_reserved()
         self.box.put_back([*self.stash, *again])  # what was stashed came first
         self.stash.clear()

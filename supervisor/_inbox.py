@@ -148,8 +148,8 @@ class Inbox(Generic[M]):
     async def _next(self) -> Any:  # Any: a bare message or an Envelope
         """Wait for an item that is worth handling, and take it."""
         incarnation = self._incarnation
-        self._check_alive()
         while True:
+            self._check_alive()
             if self._items and (not self._budget or incarnation.stopping):
                 self._budget = RECEIVE_BUDGET
                 await checkpoint()
@@ -157,6 +157,7 @@ class Inbox(Generic[M]):
                 await self._wait()
                 if incarnation.stopping:  # woken, then told to stop: leave it for the next one
                     await checkpoint()
+                    self._check_alive()
             if self._budget:
                 self._budget -= 1
             item = self._take()

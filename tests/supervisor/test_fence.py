@@ -582,3 +582,29 @@ async def test_a_child_that_swallows_its_cancel_and_returns_counts_as_stopped(au
     ) as sup:
         await sup.terminate_child("a")
     assert events == [Exit.STOPPED]
+
+
+async def test_a_former_life_stuck_in_receive_makes_way(autojump_clock):
+    ended, got = [], []
+
+    async def zombie(inbox, *, task_status):
+        task_status.started()
+        if inbox.incarnation == 1:
+            try:
+                with trio.CancelScope(shield=True):
+                    await inbox.receive()
+            finally:
+                ended.append(trio.current_time())
+        async for message in inbox:
+            got.append(message)  # noqa: PERF401
+
+    spec = ChildSpec(id="z", start=zombie, shutdown_seconds=1)
+    async with open_supervisor([spec]) as sup:
+        await settle()
+        await sup.terminate_child("z")
+        await sup.restart_child("z")
+        await sup.ref("z").tell("for the second life")
+        await settle()
+        assert got == ["for the second life"]
+        assert len(ended) == 1
+        assert sup.snapshot().children[0].incarnation == 2
