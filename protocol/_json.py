@@ -238,8 +238,8 @@ def _check_text(frame: str | bytes, value: Json) -> None:
 def _read_again(text: str) -> None:
     try:
         json.loads(text, object_pairs_hook=_refuse_duplicates)
-    except (RecursionError, ValueError):
-        # Nesting or digits beyond what Python reads: not in what orjson kept, so a key is twice.
+    except RecursionError:
+        # What orjson kept is not nested so deep, so this is what it dropped: a key's first value.
         raise DuplicateKeyError from None
 
 

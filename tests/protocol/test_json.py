@@ -3,10 +3,12 @@
 import importlib.util
 import json
 from pathlib import Path
-from typing import Any
+from types import UnionType
+from typing import Annotated, Any, Union, get_args, get_origin
 
+import attrs
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from greenroom.protocol import (
@@ -112,6 +114,8 @@ def test_an_object_whose_keys_differ_is_never_taken_for_one_with_a_key_twice(
         '{"type":"TYPING","room":"a","x":[{"y":1,"y":2}]}',
         '{"type":"TYPING","room":"a","x":"\\u003a","x":"\\u003A"}',
         '{"type":"TYPING","room":"a","x":"\\u003a","y":1,"y":1}',
+        # What is dropped may be nested deeper than Python's own reader goes.
+        '{"type":"TYPING","room":"\\u003a","x":' + "[" * 1000 + "]" * 1000 + ',"x":1}',
     ],
 )
 def test_a_key_twice_is_a_bad_request(frame: str) -> None:
@@ -199,9 +203,63 @@ def test_unknown_fields_are_ignored() -> None:
     assert command == Join(room="a")
 
 
-def test_null_says_that_an_optional_field_is_left_out() -> None:
-    frame = '{"type":"JOIN","id":null,"room":"a","since":null}'
-    assert JSON_CODEC.decode_command(frame) == Join(room="a")
+FIELDS = [
+    pytest.param(decode, kind, field, id=f"{tag}.{field.name}")
+    for table, decode in (
+        (COMMANDS, JSON_CODEC.decode_command),
+        (ANSWERS, JSON_CODEC.decode_answer),
+    )
+    for tag, kind in table.items()
+    for field in attrs.fields(kind)
+]
+
+
+def json_type(kind: Any) -> type[Any]:
+    """What `json` reads where a field of this kind is written."""
+    if get_origin(kind) is Annotated:
+        return get_args(kind)[0]
+    if get_origin(kind) in {Union, UnionType}:
+        return json_type(get_args(kind)[0])
+    return list if get_origin(kind) is tuple else dict if attrs.has(kind) else kind
+
+
+@pytest.mark.parametrize(("decode", "kind", "field"), FIELDS)
+@settings(max_examples=10)  # for each of 70 fields
+@given(data=st.data())
+def test_no_field_takes_a_value_of_another_json_type(
+    decode: Any, kind: type[Any], field: "attrs.Attribute[Any]", data: st.DataObject
+) -> None:
+    """`1` is no string, `"1"` no integer, `true` and `1.0` no integers, `[]` and `{}` neither."""
+    frame = json.loads(JSON_CODEC.encode(data.draw(strategies.messages(kind))))
+    name = field.metadata.get("wire", field.name)
+    own = json_type(field.type)
+    others = [value for value in (1, 1.0, "1", True, [1], {"a": 1}) if type(value) is not own]
+    frame[name] = data.draw(st.sampled_from(others))
+    with pytest.raises(DecodeError) as caught:
+        decode(json.dumps(frame))
+    assert caught.value.code is ErrorCode.BAD_REQUEST
+    assert caught.value.detail.endswith(f" @ $.{field.name}")
+
+
+@pytest.mark.parametrize(("decode", "kind", "field"), FIELDS)
+@settings(max_examples=10)  # for each of 70 fields
+@given(data=st.data())
+def test_null_says_that_an_optional_field_is_left_out(
+    decode: Any, kind: type[Any], field: "attrs.Attribute[Any]", data: st.DataObject
+) -> None:
+    """For a required one it is a bad request, as leaving it out is."""
+    message = data.draw(strategies.messages(kind))
+    frame = json.loads(JSON_CODEC.encode(message))
+    name = field.metadata.get("wire", field.name)
+    frame[name] = None
+    without = {key: value for key, value in frame.items() if key != name}
+    if field.default is attrs.NOTHING:
+        for wrong in (frame, without):
+            with pytest.raises(DecodeError):
+                decode(json.dumps(wrong))
+    else:
+        expected = attrs.evolve(message, **{field.name: field.default})
+        assert decode(json.dumps(frame)) == decode(json.dumps(without)) == expected
 
 
 def test_the_source_heartbeat_is_a_message() -> None:

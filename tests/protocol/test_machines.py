@@ -68,6 +68,12 @@ def test_one_good_frame_starts_the_count_again() -> None:
         assert not isinstance(machine.receive(frame), CloseCode)
 
 
+def test_history_both_ways_at_once_is_a_bad_request() -> None:
+    position = '{"epoch":"e","offset":3}'
+    frame = f'{{"type":"HISTORY","id":4,"room":"a","before":{position},"since":{position}}}'
+    assert ready().receive(frame) == Error.of(ErrorCode.BAD_REQUEST, id=4)
+
+
 class ServerAgainstNaiveModel(RuleBasedStateMachine):
     """Two variables say the same as the machine."""
 
@@ -139,3 +145,44 @@ def test_a_lost_socket_gives_back_what_was_open_in_the_order_of_sending() -> Non
 def test_what_the_client_cannot_read_is_a_decode_error() -> None:
     with pytest.raises(DecodeError):
         ClientMachine[str](JSON_CODEC).receive("x")
+
+
+class ClientAgainstNaiveModel(RuleBasedStateMachine):
+    """A list of (id, about) pairs says the same as the machine."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.machine: ClientMachine[int] = ClientMachine(JSON_CODEC)
+        self.open: list[tuple[int, int]] = []
+        self.asked = 0
+
+    @rule()
+    def request(self) -> None:
+        self.asked += 1
+        number = self.machine.request(self.asked)
+        assert number not in dict(self.open)
+        self.open.append((number, self.asked))
+
+    @rule(number=st.integers(0, 12), failed=st.booleans())
+    def answer(self, number: int, failed: bool) -> None:
+        reply = Error.of(ErrorCode.INTERNAL, id=number) if failed else Ok(id=number)
+        about = dict(self.open).get(number)
+        assert self.machine.receive(JSON_CODEC.encode(reply).decode()) == (reply, about)
+        self.open = [pair for pair in self.open if pair[0] != number]
+
+    @rule(number=st.integers(0, 12))
+    def forget(self, number: int) -> None:
+        self.machine.forget(number)
+        self.open = [pair for pair in self.open if pair[0] != number]
+
+    @rule(frame=st.sampled_from([HEARTBEAT, '{"type":"TOKEN_EXPIRING","expires":1}']))
+    def push(self, frame: str) -> None:
+        assert self.machine.receive(frame) == (JSON_CODEC.decode_answer(frame), None)
+
+    @rule()
+    def lose(self) -> None:
+        assert self.machine.lost() == [about for _, about in self.open]
+        self.open = []
+
+
+TestClientAgainstNaiveModel = ClientAgainstNaiveModel.TestCase

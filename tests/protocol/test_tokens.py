@@ -1,11 +1,13 @@
 """Tokens: only what we signed, only while it is good, and never quoted."""
 
 import base64
+import hmac
 import json
 from typing import Any
 
 import jwt
 import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -66,6 +68,8 @@ def test_an_expired_token_of_another_issuer_is_invalid_not_expired() -> None:
         {**GOOD, "nbf": NOW + 1},
         {**GOOD, "nbf": "soon"},
         {**GOOD, "iat": "then"},
+        {**GOOD, "jti": 7},
+        {**GOOD, "jti": ["t1"]},
         {**GOOD, "aud": "somebody else"},
     ],
 )
@@ -84,6 +88,25 @@ def test_the_algorithm_is_pinned() -> None:
     for token in (unsigned, signed(GOOD, algorithm="HS512", secret="s" * 64)):
         with pytest.raises(TokenInvalid):
             verify_token(token, secret="s" * 64, now=NOW)
+
+
+def test_a_header_that_names_rs256_does_not_change_how_the_signature_is_checked() -> None:
+    """Neither a real RS256 signature, nor an HMAC under a header that claims one."""
+    private = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    token = jwt.encode(GOOD, private, algorithm="RS256")
+    header, body, _ = token.split(".")
+    mac = hmac.digest(SECRET.encode(), f"{header}.{body}".encode(), "sha256")
+    forged = f"{header}.{body}.{base64.urlsafe_b64encode(mac).rstrip(b'=').decode()}"
+    for wrong in (token, forged):
+        with pytest.raises(TokenInvalid):
+            verify_token(wrong, secret=SECRET, now=NOW)
+
+
+def test_not_before_is_good_from_its_own_second_on() -> None:
+    token = signed({**GOOD, "nbf": NOW + 10})
+    assert verify_token(token, secret=SECRET, now=NOW + 10).subject == "ada"
+    with pytest.raises(TokenInvalid):
+        verify_token(token, secret=SECRET, now=NOW + 9.9)
 
 
 @pytest.mark.parametrize(
