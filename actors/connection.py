@@ -4,6 +4,7 @@ The path in: socket -> trio-websocket (behind `websocket.converse`, the fence) -
 a command -> its room. The path out: a room, or this actor -> the outbox -> socket.
 """
 
+import logging
 from typing import Any, Final
 
 import attrs
@@ -55,6 +56,8 @@ from greenroom.supervisor import (
     Restart,
     Timer,
 )
+
+log = logging.getLogger("greenroom.actors.connection")
 
 MOST_ATTEMPTS: Final = 3
 """A question that crashed the registry this often is not asked again."""
@@ -245,6 +248,7 @@ class Host:
         if self._farewell is None:
             opened = self._machine is not None
             self._farewell = close_frame(code, code.reason) if opened and code else instead
+            log.debug("connection %s ends: %s", self._inbox.ref.id, code.reason if code else "")
         self._outbox.seal()
         self._conversation.cancel()
 
@@ -289,6 +293,8 @@ class Host:
                 self._inbox.send_after(self._limits.auth_seconds, AuthOverdue())
                 self._beat()
             case Ended(ending):
+                if ending.detail:
+                    log.info("client %s: %s", self._opening.peer, ending.detail)
                 self.end(ending.close, instead=ending.answer)
             case AuthOverdue():
                 if self._attendance is None:
@@ -356,7 +362,7 @@ class Host:
         claims = self._verify(command)
         if claims is None:
             return
-        session = await self._open_session(claims.subject, command.session)
+        session = await self._open_session(claims.subject)
         if session is None:
             self.end(CloseCode.TRY_AGAIN_LATER)
             return
@@ -428,12 +434,15 @@ class Host:
             self._inbox.send_after(max(0.0, left), Expired()),
         ]
 
-    async def _open_session(self, user: str, session: str | None) -> Session | None:
-        """Make ourselves known to the registry: the one message it gets from a connection."""
+    async def _open_session(self, user: str, known: str | None = None) -> Session | None:
+        """Make ourselves known to the registry: the one message it gets from a connection.
+
+        `known` is the session that its last incarnation gave us, never what a client claims.
+        """
         registry = self._cast.registry
         for _ in range(MOST_ATTEMPTS):
             try:
-                request = OpenSession(user=user, connection=self._inbox.ref, session=session)
+                request = OpenSession(user=user, connection=self._inbox.ref, session=known)
                 self._inbox.watch(registry)
                 return await registry.ask(request)
             except (ActorCrashed, NoReply):

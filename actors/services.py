@@ -35,6 +35,8 @@ class CastLimits:
     max_frame_bytes: int = 64 * 1024
     max_content_bytes: int = 32 * 1024
     max_rooms_per_connection: int = 100
+    max_rooms: int = 20_000
+    """Rooms that live at a time on this node; beyond that a JOIN that opens one is ERROR 108."""
     max_members_per_room: int = 10_000
     max_history_messages: int = 100
     """Messages in one HISTORY_OK."""

@@ -40,6 +40,7 @@ def node_spec(
             SupervisorSpec(
                 id="rooms",
                 dynamic=True,
+                max_children=services.limits.max_rooms,
                 # One room's crashes must not end all rooms: each has its own backoff, and this
                 # many in so short a time are no longer one room's bug.
                 limit=RestartLimit(max_restarts=1_000, max_seconds=10),

@@ -1,0 +1,70 @@
+"""What JOIN with `since` brings: exactly what was missed, or a GAP that says what not."""
+
+import pytest
+from cast_pieces import remembered
+
+from greenroom.actors.ports import Head
+from greenroom.actors.recovery import Lost, MustRead, Recovered, join_up, plan
+from greenroom.actors.ring import Ring
+from greenroom.protocol import GapReason, Position
+
+LIMITS = {"max_messages": 50, "max_bytes": 1000}
+
+
+def ring_of(first: int, last: int) -> Ring:
+    ring = Ring(max_messages=1000, max_bytes=100_000)
+    for offset in range(first, last + 1):
+        ring.append(remembered(offset))
+    return ring
+
+
+def offsets(outcome) -> list[int]:
+    return [entry.message.offset for entry in outcome.entries]
+
+
+@pytest.mark.parametrize(
+    ("since", "outcome"),
+    [
+        (None, Recovered((), complete=False)),
+        (Position("e", 10), Recovered(())),
+        (Position("old", 10), Lost(GapReason.EPOCH, 11, 10)),
+        (Position("e", 11), Lost(GapReason.EPOCH, 12, 10)),
+        (Position("e", 3), MustRead(3, 7)),
+    ],
+)
+def test_plan(since, outcome):
+    assert plan(since, Head("e", 10), ring_of(6, 10), **LIMITS) == outcome
+
+
+def test_plan_takes_from_the_ring_what_is_there():
+    outcome = plan(Position("e", 7), Head("e", 10), ring_of(6, 10), **LIMITS)
+    assert offsets(outcome) == [8, 9, 10]
+
+
+def test_plan_refuses_more_than_one_answer_carries():
+    outcome = plan(Position("e", 0), Head("e", 51), ring_of(1, 51), **LIMITS)
+    assert outcome == Lost(GapReason.TOO_MANY, 1, 51)
+
+
+def test_plan_counts_bytes_as_bytes():
+    ring = Ring(max_messages=10, max_bytes=10_000)
+    ring.append(remembered(1, content="€" * 400))
+    outcome = plan(Position("e", 0), Head("e", 1), ring, **LIMITS)
+    assert outcome == Lost(GapReason.TOO_MANY, 1, 1)
+
+
+def test_what_was_read_meets_the_ring():
+    read = [remembered(offset) for offset in range(4, 9)]
+    outcome = join_up(3, read, Head("e", 12), ring_of(6, 12), **LIMITS)
+    assert offsets(outcome) == list(range(4, 13))
+
+
+def test_a_seam_with_a_hole_is_a_gap():
+    read = [remembered(offset) for offset in range(4, 9)]
+    outcome = join_up(3, read, Head("e", 12), ring_of(10, 12), **LIMITS)
+    assert outcome == Lost(GapReason.EXPIRED, 4, 12)
+
+
+def test_history_that_is_gone_is_a_gap():
+    outcome = join_up(3, [], Head("e", 12), ring_of(10, 12), **LIMITS)
+    assert outcome == Lost(GapReason.EXPIRED, 4, 12)
