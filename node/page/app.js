@@ -6,7 +6,7 @@
 
 import { currentToken, forgetAccount, loadAccount, roomMemory, saveAccount } from "./account.js";
 import { Chat } from "./chat.js";
-import { byId, setText } from "./dom.js";
+import { byId, element, setText } from "./dom.js";
 import { unread } from "./rooms.js";
 import { spoken } from "./timeline.js";
 import { ComposerView, isTouch } from "./view-composer.js";
@@ -19,6 +19,7 @@ import { TimelineView } from "./view-timeline.js";
 
 const FIRST_ROOM = "lobby";
 const HIDDEN_DRAW_MS = 250;
+const ANNOUNCEMENTS_KEPT = 10;
 
 /** @type {Chat | null} null while nobody is signed in */
 let chat = null;
@@ -61,7 +62,7 @@ function enter(account) {
     memory: roomMemory(account.user),
     onChange: drawSoon,
     onMessage: (room, message) => {
-      if (room.name === chat?.state.active) setText(byId("announcer"), spoken(message));
+      if (room.name === chat?.state.active) announce(spoken(message));
     },
   });
   const [remembered] = chat.state.rooms.keys();
@@ -164,6 +165,17 @@ function draw() {
   timelineView.render(room, state.user);
   const news = [...state.rooms.values()].reduce((sum, each) => sum + unread(each, state.user), 0);
   document.title = `${news > 0 ? `(${news}) ` : ""}${room.name} · Greenroom`;
+}
+
+/**
+ * For screen readers. Added, not replaced: of two messages in one moment both are read.
+ *
+ * @param {string} words
+ */
+function announce(words) {
+  const announcer = byId("announcer");
+  announcer.append(element("p", {}, words));
+  if (announcer.childElementCount > ANNOUNCEMENTS_KEPT) announcer.firstElementChild?.remove();
 }
 
 byId("leave").addEventListener("click", leave);

@@ -28,19 +28,6 @@ export function element(tag, attributes = {}, ...children) {
 }
 
 /**
- * @param {string} name of a symbol in index.html
- */
-export function icon(name) {
-  const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
-  svg.setAttribute("class", "icon");
-  svg.setAttribute("aria-hidden", "true");
-  const use = document.createElementNS("http://www.w3.org/2000/svg", "use");
-  use.setAttribute("href", `#icon-${name}`);
-  svg.append(use);
-  return svg;
-}
-
-/**
  * @param {string} label
  * @param {() => void} press
  * @param {string} className

@@ -252,7 +252,7 @@ export function cameOrWent(room, push) {
  * @param {Room} room @param {string} user @param {boolean} entered
  */
 function withCue(room, user, entered) {
-  const after = room.messages.at(-1)?.offset ?? 0;
+  const after = Math.max(room.position, room.messages.at(-1)?.offset ?? 0);
   const opposite = room.cues.findLastIndex((cue) => cue.user === user);
   if (opposite >= 0 && room.cues[opposite].entered !== entered && room.cues[opposite].after === after) {
     return room.cues.toSpliced(opposite, 1);

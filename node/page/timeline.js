@@ -71,6 +71,9 @@ export function timelineRows(room, user, now) {
       gaps.splice(gaps.indexOf(gap), 1);
       interrupt(gapRow(room, gap));
     }
+    const from = cue;
+    while (cue < room.cues.length && room.cues[cue].after < message.offset) cue += 1;
+    for (const row of cueRows(room.cues.slice(from, cue))) interrupt(row);
     if (message.offset === room.firstNew) interrupt({ kind: "new", key: "new", text: "New" });
     say({
       key: `${message.epoch} ${message.offset}`,
@@ -82,9 +85,6 @@ export function timelineRows(room, user, now) {
       problem: "",
       pendingKey: "",
     });
-    const from = cue;
-    while (cue < room.cues.length && room.cues[cue].after <= message.offset) cue += 1;
-    for (const row of cueRows(room.cues.slice(from, cue))) interrupt(row);
   }
   for (const gap of gaps) interrupt(gapRow(room, gap));
   for (const row of cueRows(room.cues.slice(cue))) interrupt(row);

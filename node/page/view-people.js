@@ -11,6 +11,7 @@ const MOST_SHOWN = 200;
 export class PeopleView {
   #list = byId("people-list");
   #count = byId("people-count");
+  #total = byId("people-total");
   #note = byId("people-note");
 
   /** @param {import("./rooms.js").Room} room @param {string} user */
@@ -24,7 +25,9 @@ export class PeopleView {
     }));
     people.sort((one, other) => Number(other.own) - Number(one.own) || one.user.localeCompare(other.user));
     patch(this.#list, people.slice(0, MOST_SHOWN), drawPerson);
-    setText(this.#count, room.joined ? room.memberCount.toLocaleString() : "–");
+    const count = room.joined ? room.memberCount.toLocaleString() : "";
+    setText(this.#count, count || "–");
+    setText(this.#total, count);
     const more = room.memberCount - Math.min(people.length, MOST_SHOWN);
     if (!room.joined) setText(this.#note, "Known again once we are connected.");
     else setText(this.#note, room.members && more > 0 ? `and ${more.toLocaleString()} more` : "");

@@ -50,6 +50,7 @@ export class SignInView {
       if (error instanceof NoGuests) {
         this.#offerToken(true);
         this.#toggle.hidden = true;
+        setText(byId("token-hint"), "This node takes no guests. If you were given a token, paste it here.");
       } else if (error instanceof SignInProblem) {
         setText(this.#problem, error.message);
       } else {

@@ -5,7 +5,7 @@
  * where it is, whatever is added above or below.
  */
 
-import { button, byId, element, icon, patch, setText } from "./dom.js";
+import { button, byId, element, patch, setText } from "./dom.js";
 import { counted, fullTime, splitLinks, timeOfDay, tint } from "./format.js";
 import { unread } from "./rooms.js";
 import { timelineRows, typingWords } from "./timeline.js";
@@ -59,7 +59,7 @@ export class TimelineView {
     const anchor = this.#anchor();
     const rows = timelineRows(room, user, Date.now());
     patch(this.#lines, rows, (row) => this.#draw(row));
-    this.#lines.setAttribute("aria-label", `Messages in ${room.name}`);
+    this.#scroller.setAttribute("aria-label", `Messages in ${room.name}`);
     this.#renderBeginning(room, rows.length === 0);
     setText(this.#typing, typingWords(room));
     this.#place(room, anchor);
@@ -198,7 +198,7 @@ export class TimelineView {
     if (row.leads) classes.push("leads");
     if (row.own) classes.push("own");
     const item = element("li", { class: classes.join(" ") }, time, name, words);
-    if (row.state === "sending") item.append(element("span", { class: "fate" }, icon("clock"), "Sending"));
+    if (row.state === "sending") item.append(element("span", { class: "fate" }, "Sending"));
     if (row.state === "failed") item.append(this.#drawFailure(row));
     return item;
   }

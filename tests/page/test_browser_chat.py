@@ -270,7 +270,7 @@ def test_history_is_read_back_page_by_page_and_the_place_is_kept(
     ada.wait_for(written[-1])
     ben = Person(browser, node, "Ben")
     ben.wait_for(written[-1])
-    scroller = ben.page.get_by_role("region", name="Messages")
+    scroller = ben.page.get_by_role("log", name="Messages in lobby")
     assert len(ben.lines()) < len(written)
 
     text = ben.lines()[0]

@@ -62,6 +62,15 @@ test("entrances between two lines are one stage direction", () => {
   assert.deepEqual(rows.map((row) => row.text ?? ""), ["Today", "", "cy and di enter"]);
 });
 
+test("an entrance stands between what was said before and after it", () => {
+  const joined = rooms.joined(rooms.newRoom("lobby"), { epoch: "e1", offset: 1, recovered: false, messages: [], members: 1 });
+  let room = rooms.cameOrWent(joined, { type: "JOINED", user: "cy", members: 2 });
+  const [first, second] = roomOf([["ben", NOON], ["ben", NOON]]).messages;
+  room = rooms.received(room, second);
+  room = rooms.historyRead(room, { epoch: "e1", messages: [first, second], more: false }, "latest");
+  assert.deepEqual(kinds(room), ["day", "line", "cue", "line"]);
+});
+
 test("every row of a room has a key of its own", () => {
   let room = roomOf([["ben", NOON], ["ada", NOON]]);
   room = rooms.cameOrWent(room, { type: "JOINED", user: "cy", members: 2 });
