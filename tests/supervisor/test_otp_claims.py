@@ -59,19 +59,6 @@ async def idle(inbox, *, task_status):
     await trio.sleep_forever()
 
 
-def ignores_its_restart(id, **settings):
-    """A child whose first life waits for a message to crash, and whose second says `Ignore`."""
-
-    async def child(inbox, *, task_status):
-        if inbox.incarnation > 1:
-            raise Ignore
-        task_status.started()
-        await inbox.receive()
-        raise ProbeCrash
-
-    return ChildSpec(id=id, start=child, **settings)
-
-
 # --- specs
 
 
@@ -116,25 +103,6 @@ async def test_start_child_that_ignores_and_is_temporary_is_not_listed(autojump_
     async with open_supervisor() as sup:
         await sup.start_child(ChildSpec(id="a", start=ignoring, restart=Restart.TEMPORARY))
         assert sup.which_children() == ()
-
-
-@pytest.mark.parametrize("restart", [Restart.PERMANENT, Restart.TRANSIENT])
-async def test_a_child_that_ignores_its_restart_stays_listed_stopped(autojump_clock, restart):
-    async with open_supervisor([ignores_its_restart("a", restart=restart)]) as sup:
-        await sup.ref("a").tell("crash")
-        await settle()
-        [info] = sup.which_children()
-        assert info.state is ChildState.STOPPED
-
-
-@pytest.mark.parametrize("restart", [Restart.PERMANENT, Restart.TRANSIENT])
-async def test_a_dynamic_child_that_ignores_its_restart_is_forgotten(autojump_clock, restart):
-    async with open_supervisor([POOL]) as sup:
-        pool = sup.supervisor("pool")
-        ref = await pool.start_child(ignores_its_restart("a", restart=restart))
-        await ref.tell("crash")
-        await settle()
-        assert pool.which_children() == ()
 
 
 # --- what is kept of a child that ended
@@ -238,18 +206,6 @@ async def test_a_start_that_fails_at_every_restart_ends_the_supervisor_and_the_s
             await trio.sleep_forever()
     assert first.fail_starts == 996
     assert len(second.stopped_at) == len(second.started_at)
-
-
-async def test_a_restarted_supervisor_begins_with_a_fresh_budget(autojump_clock):
-    probe = Probe()
-    once = RestartLimit(max_restarts=1, max_seconds=3600)
-    spec = SupervisorSpec(id="s", children=[probe.spec("a")], limit=once)
-    async with open_supervisor([spec], limit=once):
-        for _ in range(3):
-            await settle()
-            probe.crash()
-        await settle()
-        assert len(probe.started_at) == 4
 
 
 # --- trees
