@@ -15,7 +15,7 @@ from ._child import Child, ChildState
 from ._errors import Ignore, RestartLimitExceeded
 from ._incarnation import Incarnation
 from ._reports import CrashReport
-from ._specs import ChildSpec, Restart
+from ._specs import ChildSpec, Restart, Strategy
 from ._strategy import admit_restart, backoff_seconds, restart_group
 
 if TYPE_CHECKING:
@@ -115,6 +115,8 @@ async def _start_job(core: Core, child: Child, number: int) -> None:
 
 
 def _group(core: Core, child: Child) -> list[Child]:
+    if core.spec.strategy is Strategy.ONE_FOR_ONE:
+        return [child]  # not a look at all the others for each crash
     ids = restart_group(core.spec.strategy, tuple(core.children), child.id)
     return [core.children[i] for i in ids]
 
