@@ -1,7 +1,8 @@
 """Turns an accepted WebSocket handshake into a connection actor."""
 
 from greenroom.actors.cast import Cast
-from greenroom.actors.connection import Opening, connection_spec
+from greenroom.actors.connection import connection_spec
+from greenroom.actors.connection_messages import Opening
 from greenroom.node.listener import Arrival
 from greenroom.node.peek import DRAINING, FULL, Refusal
 from greenroom.node.streams import Transport

@@ -4,6 +4,7 @@ Every command gathers its options and hands them to `settings.load_settings` as 
 what a command does stands elsewhere. Exit codes: 0 done, 1 it could not be done, 2 bad usage.
 """
 
+import getpass
 import os
 import sys
 from collections.abc import Sequence
@@ -19,6 +20,8 @@ from greenroom.node.errors import DataDirectoryError, NodeError, SettingsError
 from greenroom.node.logs import configure_logs
 from greenroom.node.settings import (
     HELP,
+    TOKEN_VARIABLE,
+    Settings,
     describe_settings,
     environment_name,
     load_settings,
@@ -131,6 +134,43 @@ def token(
     directory.
     """
     settings = load_settings(options={"data": data}, environ=os.environ, config=config)
+    print(_sign(settings, user))  # noqa: T201  # the one thing this command is for
+
+
+@app.command
+async def chat(
+    room: Annotated[str, Parameter(help="Name of the room.")],
+    *,
+    user: Annotated[
+        str | None, Parameter(help="Who you are; your login name unless given.", show_default=False)
+    ] = None,
+    url: Annotated[
+        str | None,
+        Parameter(
+            help="The node's WebSocket: ws://HOST:PORT/ws or wss://HOST/ws.", show_default=False
+        ),
+    ] = None,
+    data: Data = None,
+    config: Config = None,
+) -> None:
+    """Chat in the terminal. What you type is published; /who asks who is here, Ctrl+D leaves.
+
+    The token comes from GREENROOM_TOKEN. Without one the command signs one itself, for --user, as
+    `greenroom token` does: that works on the node's own machine.
+    """
+    from greenroom.node.chat import chat as chat_in  # noqa: PLC0415  # keeps `token` quick
+    from greenroom.node.stdin import read_lines  # noqa: PLC0415
+
+    settings = load_settings(options={"data": data}, environ=os.environ, config=config)
+    given = os.environ.get(TOKEN_VARIABLE)
+    bearer = given or _sign(settings, user or getpass.getuser())
+    if url is None:
+        url = settings.url(settings.port).replace("http", "ws", 1) + "ws"
+    await chat_in(url, room, token=bearer, lines=read_lines(), show=print)
+
+
+def _sign(settings: Settings, user: str) -> str:
+    """Sign a token with the configured secret, or with the data directory's own."""
     secret = settings.jwt_secret or read_development_secret(DataDirectory(settings.data))
     if secret is None:
         raise DataDirectoryError(
@@ -139,7 +179,7 @@ def token(
         )
     office = TokenOffice(secret=secret, lifetime_seconds=settings.token_seconds)
     try:
-        print(office.issue(user))  # noqa: T201  # the one thing this command is for
+        return office.issue(user)
     except ValueError as error:
         raise SettingsError(f"--user: {error}") from None
 
@@ -166,9 +206,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _complain(" ".join(str(error).split()), USAGE_ERROR)
     except NodeError as error:
         return _complain(str(error), error.exit_code)
-    except KeyboardInterrupt:
+    except BaseException as error:
+        if not _is_interrupt(error):
+            raise
         return INTERRUPTED
     return 0
+
+
+def _is_interrupt(error: BaseException) -> bool:
+    """Whether it is Ctrl+C, which inside a nursery arrives in a group."""
+    if isinstance(error, BaseExceptionGroup):
+        return error.split(KeyboardInterrupt)[1] is None
+    return isinstance(error, KeyboardInterrupt)
 
 
 def _complain(line: str, code: int) -> int:

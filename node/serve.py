@@ -93,7 +93,7 @@ async def serve(
                 limits=CastLimits(max_connections=settings.max_connections),
             )
             listeners = await open_listeners(settings.host, settings.port)
-            urls = [_url(settings, listener) for listener in listeners]
+            urls = [settings.url(listener.socket.getsockname()[1]) for listener in listeners]
             policy = Policy(tls=tls is not None, origins=settings.origins)
             door = Door(
                 listeners=listeners,
@@ -186,9 +186,3 @@ def _announce(urls: Sequence[str], settings: Settings, trust: Trust) -> None:
         log.info("development node: signs tokens with its own secret", guests=trust.guests)
     for url in urls:
         log.info("listening", url=url, data=str(settings.data))
-
-
-def _url(settings: Settings, listener: trio.SocketListener) -> str:
-    port = listener.socket.getsockname()[1]
-    host = f"[{settings.host}]" if ":" in settings.host else settings.host
-    return f"{'https' if settings.tls else 'http'}://{host}:{port}/"

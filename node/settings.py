@@ -31,6 +31,8 @@ from greenroom.node.kinds import (
 
 ENVIRONMENT_PREFIX = "GREENROOM_"
 CONFIG_VARIABLE = "GREENROOM_CONFIG"
+TOKEN_VARIABLE = "GREENROOM_TOKEN"  # noqa: S105  # its name; `greenroom chat` reads it
+NOT_SETTINGS = frozenset({CONFIG_VARIABLE, TOKEN_VARIABLE})
 
 
 def _about(kind: Kind, help_text: str) -> dict[str, Kind | str]:
@@ -125,6 +127,11 @@ class Settings:
         if self.jwt_secret is not None and self.jwt_secret_file is not None:
             raise SettingsError("jwt_secret and jwt_secret_file are both set: keep one of them")
 
+    def url(self, port: int) -> str:
+        """Return the node's address as a browser wants it, with the port that was taken."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{'https' if self.tls else 'http'}://{host}:{port}/"
+
     @property
     def tls(self) -> bool:
         """Whether the node speaks TLS itself."""
@@ -209,10 +216,10 @@ def _read_environment(environ: Mapping[str, str]) -> dict[str, object]:
     names = {environment_name(setting): setting for setting in KINDS}
     values: dict[str, object] = {}
     for variable, text in sorted(environ.items()):
-        if not variable.startswith(ENVIRONMENT_PREFIX) or variable == CONFIG_VARIABLE:
+        if not variable.startswith(ENVIRONMENT_PREFIX) or variable in NOT_SETTINGS:
             continue
         if variable not in names:
-            hint = _nearest(variable, [*names, CONFIG_VARIABLE])
+            hint = _nearest(variable, [*names, *NOT_SETTINGS])
             raise SettingsError(f"environment: unknown setting {variable}{hint}")
         setting = names[variable]
         values[setting] = _checked(KINDS[setting].from_text, text, variable)

@@ -94,6 +94,8 @@ class Running:
 
 @asynccontextmanager
 async def running(data, **settings):
+    # A node that has ended already must not let the signal reach pytest.
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     async with trio.open_nursery() as nursery:
         (url,) = await nursery.start(
             lambda task_status: serve(

@@ -1,0 +1,140 @@
+"""`greenroom chat`: a room in the terminal, on the client library.
+
+Lines in are published, events are lines out; both ends are handed in, so that nothing here knows a
+terminal. The client library reconnects, recovers and repeats; this only says so.
+"""
+
+from collections.abc import AsyncIterable, Callable, Iterator
+
+import trio
+
+from greenroom.client import (
+    Client,
+    ClientClosed,
+    ClientError,
+    CommandRefused,
+    Gap,
+    Joined,
+    Left,
+    Room,
+    State,
+    TokenSource,
+    open_client,
+)
+from greenroom.node.errors import NodeError
+from greenroom.node.terminal import (
+    gap_line,
+    members_line,
+    message_line,
+    presence_line,
+    status_line,
+)
+
+HISTORY_MESSAGES = 20
+PUBLISH_SECONDS = 30.0
+"""How long the last lines may wait for the node once there are no more."""
+
+Show = Callable[[str], None]
+
+
+class ChatError(NodeError):
+    """The room can't be entered, or was lost for good."""
+
+
+async def chat(
+    url: str, name: str, *, token: TokenSource, lines: AsyncIterable[str], show: Show
+) -> None:
+    """Enter a room, show what is said, and publish `lines` until they end.
+
+    Args:
+        url: The node's WebSocket.
+        name: The room.
+        token: As for `open_client`.
+        lines: What the user types. `/who` asks who is here; an empty line is nothing.
+        show: Called with each line to show.
+
+    Raises:
+        ChatError: The node does not let us in, or took us out.
+    """
+    failure: ClientError | ValueError | None = None
+    try:
+        async with open_client(url, token=token) as client, trio.open_nursery() as nursery:
+            nursery.start_soon(_show_states, client, show)
+            async with client.join(name) as room:
+                await _sit_in(room, lines, show)
+            nursery.cancel_scope.cancel()
+    except* (ClientError, ValueError) as group:
+        failure = _first(group)
+    if failure is not None:
+        raise ChatError(f"{name}: {failure}") from failure
+
+
+async def _sit_in(room: Room, lines: AsyncIterable[str], show: Show) -> None:
+    await _show_history(room, show)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(_show_messages, room, show)
+        nursery.start_soon(_show_presence, room, show)
+        await _publish_lines(room, lines, show)
+        nursery.cancel_scope.cancel()
+
+
+async def _publish_lines(room: Room, lines: AsyncIterable[str], show: Show) -> None:
+    async for line in lines:
+        text = line.strip()
+        if text == "/who":
+            show(members_line(await room.presence()))
+        elif text:
+            try:
+                with trio.fail_after(PUBLISH_SECONDS):
+                    await room.publish(text)
+            except CommandRefused as refused:
+                show(f"-- not sent: {refused} --")
+            except trio.TooSlowError:
+                show("-- not sent: the node does not answer --")
+
+
+async def _show_history(room: Room, show: Show) -> None:
+    history = await room.history(limit=HISTORY_MESSAGES)
+    for message in history.messages:
+        show(message_line(message))
+    show(members_line(await room.presence()))
+
+
+async def _show_messages(room: Room, show: Show) -> None:
+    async for item in room:
+        show(gap_line(item) if isinstance(item, Gap) else message_line(item))
+
+
+async def _show_presence(room: Room, show: Show) -> None:
+    async for event in room.events():
+        if isinstance(event, Joined | Left) and (line := presence_line(event)) is not None:
+            show(line)
+
+
+async def _show_states(client: Client, show: Show) -> None:
+    quiet = True  # until something goes wrong, a connection is nothing to talk about
+    async for status in client.state_changes():
+        if status.state is State.CLOSED:
+            return
+        troubled = status.state is not State.CONNECTED and (
+            status.detail != "" or status.state is State.UNREACHABLE
+        )
+        if troubled or not quiet:
+            show(status_line(status))
+        quiet = not troubled
+
+
+def _first(group: BaseExceptionGroup[ClientError | ValueError]) -> ClientError | ValueError:
+    """Return the error that says most: why the client is closed, else whatever came first."""
+    errors = list(_leaves(group))
+    return next((error for error in errors if isinstance(error, ClientClosed)), errors[0])
+
+
+def _leaves(
+    error: ClientError | ValueError | BaseExceptionGroup[ClientError | ValueError],
+) -> Iterator[ClientError | ValueError]:
+    if isinstance(error, BaseExceptionGroup):
+        for inner in error.exceptions:
+            yield from _leaves(inner)
+    else:
+        yield error

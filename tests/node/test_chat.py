@@ -1,0 +1,86 @@
+"""The terminal client against a whole node."""
+
+import pytest
+import trio
+from whole_node import running
+
+from greenroom.node.chat import ChatError, chat
+from greenroom.node.datadir import DataDirectory, read_development_secret
+from greenroom.node.tokens import TokenOffice
+
+pytestmark = pytest.mark.socket
+
+
+class Terminal:
+    """A keyboard to type on and a screen to read."""
+
+    def __init__(self):
+        self.type, self.lines = trio.open_memory_channel(10)
+        self.screen = []
+
+    async def until(self, text):
+        with trio.fail_after(5):
+            while not any(text in line for line in self.screen):  # noqa: ASYNC110  # no event there
+                await trio.sleep(0.005)
+
+
+@pytest.fixture
+def sit_down(tmp_path):
+    """Start a terminal client for a user of the node in `tmp_path`."""
+
+    async def run(node, user, terminal, room="lobby"):
+        secret = read_development_secret(DataDirectory(tmp_path))
+        token = TokenOffice(secret=secret, lifetime_seconds=60).issue(user)
+        url = f"ws://127.0.0.1:{node.port}/ws"
+        await chat(url, room, token=token, lines=terminal.lines, show=terminal.screen.append)
+
+    return run
+
+
+async def test_two_terminals_chat_and_see_each_other_come_and_go(tmp_path, sit_down):
+    ann, bob = Terminal(), Terminal()
+    async with running(tmp_path) as node, trio.open_nursery() as nursery:
+        nursery.start_soon(sit_down, node, "ann", ann)
+        await ann.until("here: ann")
+        nursery.start_soon(sit_down, node, "bob", bob)
+        await bob.until("here: ann, bob")
+        await ann.until("bob is here")
+        await ann.type.send("hello bob\n")
+        await bob.until("ann: hello bob")
+        await bob.type.send("/who\n")
+        await bob.type.aclose()
+        await ann.until("bob has left")
+        await ann.type.aclose()
+    assert not any("hello" in line for line in ann.screen)  # it stands there as it was typed
+
+
+async def test_what_was_said_before_is_shown_on_entering(tmp_path, sit_down):
+    first, second = Terminal(), Terminal()
+    async with running(tmp_path) as node:
+        await first.type.send("are you there?\n")
+        await first.type.aclose()
+        await sit_down(node, "ann", first)
+        await second.type.aclose()
+        await sit_down(node, "bob", second)
+    assert second.screen[0].endswith("ann: are you there?")
+    assert second.screen[1] == "-- here: bob --"
+
+
+async def test_a_token_that_is_no_good_is_one_line(tmp_path):
+    async with running(tmp_path) as node:
+        with pytest.raises(ChatError) as caught:
+            await chat(
+                f"ws://127.0.0.1:{node.port}/ws",
+                "lobby",
+                token="nonsense",
+                lines=Terminal().lines,
+                show=lambda _: None,
+            )
+    assert "4500" in str(caught.value)
+    assert "nonsense" not in str(caught.value)
+
+
+async def test_a_room_that_can_not_be_is_one_line(tmp_path, sit_down):
+    async with running(tmp_path) as node:
+        with pytest.raises(ChatError, match="a room's name is"):
+            await sit_down(node, "ann", Terminal(), room="no such room!")
