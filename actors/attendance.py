@@ -11,7 +11,9 @@ import attrs
 
 from greenroom.actors.access import Action, RoomKind, refusal, room_kind
 from greenroom.actors.cast import Cast
+from greenroom.actors.connection_messages import RejoinSoon
 from greenroom.actors.frames import frame_of
+from greenroom.actors.identity import Identity
 from greenroom.actors.outbox import Outbox
 from greenroom.actors.registry import NoRoom, OpenRoom
 from greenroom.actors.room_messages import (
@@ -29,7 +31,6 @@ from greenroom.actors.window import Ticket
 from greenroom.protocol import (
     Ack,
     Answer,
-    Claims,
     Codec,
     Error,
     ErrorCode,
@@ -76,18 +77,11 @@ class Said:
     attempt: int = 1
 
 
-@attrs.frozen
-class RejoinSoon:
-    """Timer: try again to get back into the room."""
-
-    place: Place
-
-
 class Attendance:
     """One connection's places, from AUTH to the end."""
 
     def __init__(
-        self, inbox: Inbox[Any], cast: Cast, claims: Claims, codec: Codec, outbox: Outbox
+        self, inbox: Inbox[Any], cast: Cast, identity: Identity, codec: Codec, outbox: Outbox
     ) -> None:
         self._inbox = inbox
         self._cast = cast
@@ -95,7 +89,7 @@ class Attendance:
         self._codec = codec
         self._outbox = outbox
         self._places: dict[str, Place] = {}  # {room: place}
-        self.claims = claims
+        self._identity = identity
 
     def say(self, answer: Answer) -> None:
         """Send one message to the client."""
@@ -118,7 +112,7 @@ class Attendance:
         if len(self._places) >= self._limits.max_rooms_per_connection:
             self._refuse(command.id, ErrorCode.LIMIT_EXCEEDED, ticket)
             return
-        refused = refusal(Action.JOIN, kind, self.claims)
+        refused = refusal(Action.JOIN, kind, self._identity.claims)
         if refused is not None:
             self._refuse(command.id, refused, ticket)
             return
@@ -129,7 +123,7 @@ class Attendance:
         member = Subscription(
             room=name,
             kind=kind,
-            user=self.claims.subject,
+            user=self._identity.claims.subject,
             connection=self._inbox.ref,
             codec=self._codec,
             outbox=self._outbox,
@@ -179,7 +173,7 @@ class Attendance:
         if not isinstance(answer, Refused):
             return
         if member.gate is Gate.OPEN and answer.code.temporary:
-            self._inbox.send_after(REJOIN_SECONDS, RejoinSoon(place))
+            self._inbox.send_after(REJOIN_SECONDS, RejoinSoon(member.room))
             return
         was_open = member.was_open
         self._drop(place)
@@ -192,17 +186,17 @@ class Attendance:
         """A room has crashed, or ended: get back in, and miss nothing."""
         for place in self._places.values():
             if place.room is down.ref:
-                await self.rejoin(place)
+                await self.rejoin(place.member.room)
                 return
 
-    async def rejoin(self, place: Place) -> None:
+    async def rejoin(self, name: str) -> None:
         """Enter again where this connection left off."""
-        name = place.member.room
-        if self._places.get(name) is not place:
+        place = self._places.get(name)
+        if place is None:
             return
         room = await self._find(name)
         if room is None:
-            self._inbox.send_after(REJOIN_SECONDS, RejoinSoon(place))
+            self._inbox.send_after(REJOIN_SECONDS, RejoinSoon(name))
             return
         place.room = room
         await self._enter(place)
@@ -234,7 +228,7 @@ class Attendance:
         if len(command.content.encode()) > self._limits.max_content_bytes:
             self._refuse(command.id, ErrorCode.CONTENT_TOO_LARGE, ticket)
             return
-        refused = refusal(Action.PUBLISH, place.member.kind, self.claims)
+        refused = refusal(Action.PUBLISH, place.member.kind, self._identity.claims)
         if refused is not None:
             self._refuse(command.id, refused, ticket)
             return
@@ -311,7 +305,7 @@ class Attendance:
         if place is None:
             self._refuse(command.id, ErrorCode.NOT_JOINED, ticket)
             return
-        refused = refusal(Action.READ, place.member.kind, self.claims)
+        refused = refusal(Action.READ, place.member.kind, self._identity.claims)
         if refused is not None:
             self._refuse(command.id, refused, ticket)
             return

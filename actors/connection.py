@@ -5,137 +5,66 @@ a command -> its room. The path out: a room, or this actor -> the outbox -> sock
 """
 
 import logging
-from typing import Any, Final
+from typing import Final
 
-import attrs
 import trio
 
-from greenroom.actors.attendance import Attendance, RejoinSoon
+from greenroom.actors.attendance import Attendance
 from greenroom.actors.cast import Cast
+from greenroom.actors.connection_messages import (
+    AuthOverdue,
+    Beat,
+    ConnectionMessage,
+    Ended,
+    Expired,
+    ExpiryNear,
+    FrameIn,
+    Opened,
+    Opening,
+    RejoinSoon,
+)
 from greenroom.actors.frames import close_frame, frame_of
+from greenroom.actors.identity import Identity, Rejected, identify
 from greenroom.actors.outbox import Outbox
-from greenroom.actors.registry import OpenSession, Session
-from greenroom.actors.websocket import Ending, converse, size_of
+from greenroom.actors.websocket import converse, size_of
 from greenroom.actors.window import Ticket, Window
 from greenroom.protocol import (
     Answer,
     Auth,
-    AuthOk,
-    Claims,
     CloseCode,
-    Codec,
     Command,
     Drain,
     Error,
-    ErrorCode,
     Heartbeat,
     HeartbeatClock,
     History,
     Join,
     Leave,
-    Limits,
     Presence,
     Publish,
     Pulse,
     Refresh,
     RefreshOk,
     ServerMachine,
-    TokenExpired,
     TokenExpiring,
-    TokenInvalid,
     Typing,
 )
 from greenroom.supervisor import (
-    ActorCrashed,
-    ActorStopped,
     ChildSpec,
     Completion,
     Down,
     Inbox,
-    NoReply,
     Restart,
     Timer,
 )
 
 log = logging.getLogger("greenroom.actors.connection")
 
-MOST_ATTEMPTS: Final = 3
-"""A question that crashed the registry this often is not asked again."""
-
 REFUSED_SECONDS: Final = 0.5
 """For the HTTP answer to a client that gets no WebSocket; it has had its time."""
 
 INBOX_CAPACITY: Final = 100
 """64 commands, and a few words from elsewhere. Full: our own reader waits; nobody else does."""
-
-
-@attrs.frozen(kw_only=True)
-class Opening:
-    """What is known of a connection before its actor starts."""
-
-    received: bytes = b""
-    """What was read from the stream already; it is read again from here."""
-    peer: str = ""
-    """Where it comes from, for the log."""
-    handshake_until: float
-    """When the handshake must be over, on Trio's clock: the deadline covers TLS and peeking too."""
-
-
-@attrs.frozen
-class Opened:
-    """The handshake is done."""
-
-    codec: Codec
-
-
-@attrs.frozen
-class FrameIn:
-    """The client sent a message."""
-
-    frame: str | bytes
-    ticket: Ticket
-
-
-@attrs.frozen
-class Ended:
-    """The client's side is over."""
-
-    ending: Ending
-
-
-@attrs.frozen
-class AuthOverdue:
-    """Timer: AUTH should have come by now."""
-
-
-@attrs.frozen
-class Beat:
-    """Timer: the heartbeat clock may have something to say."""
-
-
-@attrs.frozen
-class ExpiryNear:
-    """Timer: the token ends soon."""
-
-
-@attrs.frozen
-class Expired:
-    """Timer: the token has ended."""
-
-
-ConnectionMessage = (
-    Opened
-    | FrameIn
-    | Ended
-    | AuthOverdue
-    | Beat
-    | ExpiryNear
-    | Expired
-    | RejoinSoon
-    | Drain
-    | Completion[Any, Any]  # Any: of every question that is asked here
-    | Down
-)
 
 
 def connection_spec(
@@ -226,8 +155,7 @@ class Host:
         )
         self._machine: ServerMachine | None = None  # None until the handshake is done
         self._attendance: Attendance | None = None  # None until AUTH
-        self._session: Session | None = None
-        self._timers: list[Timer] = []  # of the token in force
+        self._identity: Identity | None = None  # None until AUTH
         self._beating: Timer | None = None
 
     # From the first byte to the last.
@@ -286,8 +214,8 @@ class Host:
                 self._beat()
             case Down():
                 await self._peer_down(message)
-            case RejoinSoon(place):
-                await self._rooms.rejoin(place)
+            case RejoinSoon(room):
+                await self._rooms.rejoin(room)
             case Opened(codec):
                 self._machine = ServerMachine(codec)
                 self._inbox.send_after(self._limits.auth_seconds, AuthOverdue())
@@ -300,7 +228,7 @@ class Host:
                 if self._attendance is None:
                     self.end(CloseCode.NO_AUTH)
             case ExpiryNear():
-                self._say(TokenExpiring(expires=_ms(self._rooms.claims.expires_at)))
+                self._say(TokenExpiring(expires=self._known.expires_ms))
             case Expired():
                 self.end(CloseCode.TOKEN_EXPIRED)
             case Drain():
@@ -359,105 +287,38 @@ class Host:
     # Who it is.
 
     async def _authenticate(self, command: Auth) -> None:
-        claims = self._verify(command)
-        if claims is None:
-            return
-        session = await self._open_session(claims.subject)
-        if session is None:
-            self.end(CloseCode.TRY_AGAIN_LATER)
-            return
         assert self._machine is not None  # noqa: S101 - it has just let AUTH by
+        identity = await identify(self._inbox, self._cast, command.token)
+        if isinstance(identity, Rejected):
+            self._say(Error.of(identity.error, id=command.id))
+            self.end(identity.close)
+            return
         self._machine.authenticated()
-        self._session = session
+        self._identity = identity
         self._attendance = Attendance(
-            self._inbox, self._cast, claims, self._machine.codec, self._outbox
+            self._inbox, self._cast, identity, self._machine.codec, self._outbox
         )
-        self._watch_expiry(claims)
         if command.id is not None:
-            self._say(self._auth_ok(command.id, claims, session))
-
-    def _auth_ok(self, id: int, claims: Claims, session: Session) -> AuthOk:
-        limits = self._limits
-        return AuthOk(
-            id=id,
-            connection=self._inbox.ref.id,
-            session=session.id,
-            node=self._services.node,
-            user=claims.subject,
-            expires=_ms(claims.expires_at),
-            heartbeat_ms=int(limits.heartbeat_seconds * 1000),
-            limits=Limits(
-                frame_bytes=limits.max_frame_bytes,
-                content_bytes=limits.max_content_bytes,
-                rooms=limits.max_rooms_per_connection,
-                publishes_in_flight=limits.in_flight_publishes,
-                publish_bytes_in_flight=limits.in_flight_bytes,
-                history=limits.max_history_messages,
-            ),
-        )
-
-    def _verify(self, command: Auth) -> Claims | None:
-        try:
-            return self._services.verify(command.token, self._services.now())
-        except TokenExpired:
-            self._say(Error.of(ErrorCode.TOKEN_EXPIRED, id=command.id))
-            self.end(CloseCode.TOKEN_EXPIRED)
-        except TokenInvalid:
-            self._say(Error.of(ErrorCode.UNAUTHORIZED, id=command.id))
-            self.end(CloseCode.INVALID_TOKEN)
-        return None
+            self._say(identity.auth_ok(command.id))
 
     def _refresh(self, command: Refresh) -> None:
-        try:
-            claims = self._services.verify(command.token, self._services.now())
-        except TokenExpired:
-            self._say(Error.of(ErrorCode.TOKEN_EXPIRED, id=command.id))
-            return
-        except TokenInvalid:
-            self._say(Error.of(ErrorCode.UNAUTHORIZED, id=command.id))
-            return
-        if claims.subject != self._rooms.claims.subject:
-            self._say(Error.of(ErrorCode.PERMISSION_DENIED, id=command.id))
-            return
-        self._rooms.claims = claims
-        self._watch_expiry(claims)
-        if command.id is not None:
-            self._say(RefreshOk(id=command.id, expires=_ms(claims.expires_at)))
+        identity = self._known
+        rejected = identity.renew(command.token)
+        if rejected is not None:
+            self._say(Error.of(rejected.error, id=command.id))
+        elif command.id is not None:
+            self._say(RefreshOk(id=command.id, expires=identity.expires_ms))
 
-    def _watch_expiry(self, claims: Claims) -> None:
-        for timer in self._timers:
-            timer.cancel()
-        left = claims.expires_at - self._services.now()
-        warn_in = max(0.0, left - self._limits.expiry_warning_seconds)
-        self._timers = [
-            self._inbox.send_after(warn_in, ExpiryNear()),
-            self._inbox.send_after(max(0.0, left), Expired()),
-        ]
-
-    async def _open_session(self, user: str, known: str | None = None) -> Session | None:
-        """Make ourselves known to the registry: the one message it gets from a connection.
-
-        `known` is the session that its last incarnation gave us, never what a client claims.
-        """
-        registry = self._cast.registry
-        for _ in range(MOST_ATTEMPTS):
-            try:
-                request = OpenSession(user=user, connection=self._inbox.ref, session=known)
-                self._inbox.watch(registry)
-                return await registry.ask(request)
-            except (ActorCrashed, NoReply):
-                continue
-            except ActorStopped:
-                break
-        return None
+    @property
+    def _known(self) -> Identity:
+        assert self._identity is not None  # noqa: S101 - the machine lets nothing by before AUTH
+        return self._identity
 
     # Who is gone.
 
     async def _peer_down(self, down: Down) -> None:
         if down.ref is self._cast.registry:
-            session = self._session
-            if session is not None:  # it knows nobody any more: say again who we are
-                await self._open_session(session.user, session.id)
+            await self._known.announce_again()
         elif self._attendance is not None:
             await self._attendance.room_down(down)
 
@@ -486,7 +347,3 @@ class Host:
     def _reading_goes_on(self) -> None:
         self._clock.resume(trio.current_time())
         self._arm_beat()
-
-
-def _ms(seconds: float) -> int:
-    return int(seconds * 1000)

@@ -13,7 +13,8 @@ import trio.testing
 from trio_websocket import ConnectionClosed, wrap_client_stream
 
 from greenroom.actors.cast import cast_of
-from greenroom.actors.connection import Opening, connection_spec
+from greenroom.actors.connection import connection_spec
+from greenroom.actors.connection_messages import Opening
 from greenroom.actors.ports import (
     Committed,
     Head,
