@@ -54,7 +54,8 @@ def local_node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalNode]:
     data = tmp_path_factory.mktemp("example-node")
     command = [sys.executable, "-m", "greenroom.node"]
     serve = [*command, "serve", "--port", "0", "--data", str(data), "--log-format", "json"]
-    with subprocess.Popen(serve, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as node:
+    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+    with subprocess.Popen(serve, text=True, **streams) as node:
         assert node.stdout is not None
         try:
             address = next(
