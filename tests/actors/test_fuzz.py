@@ -1,0 +1,82 @@
+"""Random input on the wire: no actor crashes, and a pair of clients goes on chatting."""
+
+import random
+
+import pytest
+import trio
+from cast_stage import open_stage
+from test_fence import Bystanders, frame, request
+
+from greenroom.supervisor import Hooks
+
+COMMANDS = [
+    b'{"type":"HEARTBEAT","timestamp":1}',
+    b'{"type":"JOIN","id":1,"room":"lobby"}',
+    b'{"type":"JOIN","id":1,"room":"lobby","since":{"epoch":"e-lobby","offset":0}}',
+    b'{"type":"LEAVE","id":2,"room":"lobby"}',
+    b'{"type":"PUBLISH","id":3,"room":"fuzz","content":"x","key":"k"}',
+    b'{"type":"PUBLISH","room":"fuzz","content":"x","echo":true}',
+    b'{"type":"JOIN","id":4,"room":"fuzz"}',
+    b'{"type":"JOIN","id":4,"room":"ephemeral:fuzz"}',
+    b'{"type":"PUBLISH","id":3,"room":"ephemeral:fuzz","content":"x"}',
+    b'{"type":"HISTORY","id":5,"room":"fuzz","limit":1000}',
+    b'{"type":"HISTORY","id":5,"room":"fuzz","limit":1,"before":{"epoch":"e-fuzz","offset":0}}',
+    b'{"type":"PRESENCE","id":6,"room":"fuzz"}',
+    b'{"type":"TYPING","room":"fuzz"}',
+    b'{"type":"REFRESH","id":7,"token":"x"}',
+]
+
+
+def random_input(rng: random.Random) -> bytes:
+    choice = rng.random()
+    if choice < 0.7:
+        return frame(1, rng.choice(COMMANDS))
+    if choice < 0.8:
+        return frame(rng.choice([9, 10]), rng.randbytes(rng.randrange(126)))
+    if choice < 0.9:
+        payload = rng.choice(COMMANDS)
+        cut = rng.randrange(len(payload))
+        return frame(1, payload[:cut], fin=False) + frame(0, payload[cut:])
+    whole = bytearray(frame(rng.randrange(16), rng.choice(COMMANDS), fin=rng.random() < 0.8))
+    whole[rng.randrange(len(whole))] = rng.randrange(256)
+    return bytes(whole)
+
+
+@pytest.mark.parametrize("seed", range(40))
+async def test_random_frames_crash_nobody(autojump_clock, seed):
+    rng = random.Random(seed)
+    crashes = []
+    async with open_stage(seed=seed, hooks=Hooks(crashed=crashes.append)) as stage:
+        async with Bystanders(stage):
+            streams = []
+            for number in range(5):
+                stream, _ = await stage.raw(request())
+                auth = b'{"type":"AUTH","id":0,"token":"%s"}' % stage.token(f"f{number}").encode()
+                await stream.send_all(frame(1, auth))
+                streams.append(stream)
+            for _ in range(60):
+                stream = rng.choice(streams)
+                try:
+                    await stream.send_all(random_input(rng))
+                except trio.BrokenResourceError:
+                    continue
+                if rng.random() < 0.3:
+                    await trio.sleep(rng.random())
+            for stream in streams:
+                await stream.aclose()
+        assert crashes == []
+
+
+@pytest.mark.parametrize("seed", range(40))
+async def test_random_request_heads_crash_nobody(autojump_clock, seed):
+    rng = random.Random(seed)
+    crashes = []
+    async with open_stage(seed=seed, hooks=Hooks(crashed=crashes.append)) as stage:
+        async with Bystanders(stage):
+            for _ in range(10):
+                head = bytearray(request())
+                for _ in range(rng.randrange(1, 6)):
+                    head[rng.randrange(len(head))] = rng.randrange(256)
+                stream, _ref = await stage.raw(bytes(head))
+                await stream.aclose()
+        assert crashes == []
