@@ -237,6 +237,16 @@ class Inbox(Generic[M]):
             return cast("list[Envelope[Any]]", hand)
         return [as_envelope(hand)]
 
+    @enable_ki_protection
+    def done(self) -> None:
+        """Say that what is in hand is finished, before asking for more.
+
+        For an actor that does something long between a batch and the next: a crash or stop then
+        buries nothing. An unanswered request ends as at the next receive.
+        """
+        self._check_alive()
+        self._put_down()
+
     @property
     def deadline(self) -> float:
         """When the asker of the request in hand stops waiting; infinite where nobody does."""

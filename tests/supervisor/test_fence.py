@@ -608,3 +608,39 @@ async def test_a_former_life_stuck_in_receive_makes_way(autojump_clock):
         assert got == ["for the second life"]
         assert len(ended) == 1
         assert sup.snapshot().children[0].incarnation == 2
+
+
+async def test_an_actor_costs_one_task_and_no_monitor_beside_it(autojump_clock):
+    async with open_supervisor([SupervisorSpec(id="pool", dynamic=True)]) as sup:
+        pool = sup.supervisor("pool")
+        before = trio.lowlevel.current_statistics().tasks_living
+        for i in range(50):
+            await pool.start_child(Probe().spec(str(i)))
+        assert trio.lowlevel.current_statistics().tasks_living == before + 50
+
+
+def test_ctrl_c_in_the_body_stops_the_children_in_order_and_goes_on():
+    log = []
+
+    async def main():
+        async with open_supervisor([logged(log, "a"), logged(log, "b")]):
+            signal.raise_signal(signal.SIGINT)
+            await trio.sleep_forever()
+
+    with pytest.RaisesGroup(KeyboardInterrupt):
+        trio.run(main)
+    assert log == ["b", "a"]
+
+
+async def test_a_tree_inside_an_actor_ends_in_order_with_it(autojump_clock):
+    log = []
+
+    async def host(inbox, *, task_status):
+        async with open_supervisor([logged(log, "x"), logged(log, "y")], id="inner") as inner:
+            task_status.started(inner)
+            await inbox.receive()
+
+    specs = [logged(log, "a"), ChildSpec(id="host", start=host), logged(log, "b")]
+    async with open_supervisor(specs):
+        await settle()
+    assert log == ["b", "y", "x", "a"]

@@ -1181,3 +1181,31 @@ async def test_an_infinite_deadline_travels_under_a_shield(autojump_clock):
             with trio.CancelScope(shield=True):
                 await sup.ref("a").ask(Echo())
     assert deadlines == [5, math.inf]
+
+
+async def test_done_says_that_nothing_is_in_hand_any_more(autojump_clock):
+    letters = []
+
+    async def tidy(inbox, *, task_status):
+        task_status.started()
+        await inbox.receive_batch(3)
+        inbox.done()
+        await trio.sleep_forever()
+
+    hooks = Hooks(dead_letter=letters.append)
+    async with open_supervisor([ChildSpec(id="a", start=tidy)], hooks=hooks) as sup:
+        for i in range(3):
+            sup.ref("a").tell_nowait(i)
+        await settle()
+    assert letters == []
+
+
+async def test_an_actor_stopped_while_it_waits_for_messages_has_nothing_in_hand(autojump_clock):
+    letters = []
+    probe = Probe()
+    async with open_supervisor([probe.spec()], hooks=Hooks(dead_letter=letters.append)) as sup:
+        for i in range(5):
+            await sup.ref("probe").tell(i)
+        await settle()
+    assert probe.received == [0, 1, 2, 3, 4]
+    assert letters == []
