@@ -29,7 +29,8 @@ class HeartbeatClock:
     """Silence of one peer, measured in seconds.
 
     SEND_HEARTBEAT comes once per silence at 0.8 of the interval, UNREACHABLE once at the interval,
-    GIVE_UP at the interval plus `pong_timeout_seconds` and at every poll after that.
+    GIVE_UP at the interval plus `pong_timeout_seconds` and at every poll after that. A poll that
+    comes late moves what follows by as much: while this process stood still it did not read either.
 
     Args:
         now: The peer counts as heard of now.
@@ -91,4 +92,5 @@ class HeartbeatClock:
             self.received(now)
         else:
             self._passed += 1
+            self._heard_at = now - seconds
         return pulse

@@ -74,11 +74,24 @@ def test_a_late_report_of_what_came_earlier_changes_nothing() -> None:
 
 def test_giving_up_is_asked_for_again_and_again() -> None:
     clock = HeartbeatClock(now=0.0)
-    assert [clock.poll(40.0) for _ in range(4)] == [
+    assert [clock.poll(now) for now in (20.0, 25.0, 33.0, 33.0, 34.0)] == [
         Pulse.SEND_HEARTBEAT,
         Pulse.UNREACHABLE,
         Pulse.GIVE_UP,
         Pulse.GIVE_UP,
+        Pulse.GIVE_UP,
+    ]
+
+
+def test_a_process_that_stood_still_gives_the_peer_its_whole_time_to_answer() -> None:
+    """Polled first at 60 s: the peer is asked then, and given up 13 s after that, not at once."""
+    clock = HeartbeatClock(now=0.0)
+    assert [(now, clock.poll(now)) for now in (60.0, 60.0, 65.0, 72.9, 73.0)] == [
+        (60.0, Pulse.SEND_HEARTBEAT),
+        (60.0, Pulse.NOTHING),
+        (65.0, Pulse.UNREACHABLE),
+        (72.9, Pulse.NOTHING),
+        (73.0, Pulse.GIVE_UP),
     ]
 
 
