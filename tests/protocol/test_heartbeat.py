@@ -126,9 +126,11 @@ def test_it_agrees_with_a_model_that_counts_silent_seconds(steps: list[tuple[str
                 clock.resume(float(now))
             case _:
                 pulse = clock.poll(float(now))
-                due = silent >= [20, 25, 33, 33][passed]
+                threshold = [20, 25, 33, 33][passed]
+                due = silent >= threshold
                 assert pulse is (list(Pulse)[min(passed, 2) + 1] if due else Pulse.NOTHING)
                 passed = min(passed + due, 3)
+                silent = min(silent, threshold)
                 ends_silence = due and paused
         if ends_silence and silent:
             silent = passed = 0
