@@ -364,7 +364,11 @@ export class Connection {
     this.#abandonWaiting();
   }
 
-  /** Forget the socket at once: a close handshake with a peer that is gone could take minutes. */
+  /**
+   * Forget the socket at once: a close handshake with a peer that is gone could take minutes.
+   *
+   * @param {number} [code]
+   */
   #drop(code = CloseCode.NORMAL) {
     this.#generation += 1;
     this.#retryAt = null;

@@ -60,8 +60,10 @@ export function setText(target, text) {
 export function patch(list, rows, draw) {
   /** @type {Map<string, HTMLElement>} */
   const present = new Map();
-  for (const child of /** @type {Iterable<HTMLElement>} */ (list.children)) {
-    present.set(child.dataset.key ?? "", child);
+  for (const child of /** @type {HTMLElement[]} */ ([...list.children])) {
+    const key = child.dataset.key ?? "";
+    if (present.has(key)) child.remove(); // two rows of one key were drawn: a clock that went back a day
+    else present.set(key, child);
   }
   /** @type {Element | null} */
   let next = list.firstElementChild;

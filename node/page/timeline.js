@@ -49,12 +49,15 @@ export function timelineRows(room, user, now) {
     rows.push(row);
     previous = null;
   };
+  /** @param {number} timestamp */
+  const turnPage = (timestamp) => {
+    if (dayKey(timestamp) === day) return;
+    day = dayKey(timestamp);
+    interrupt({ kind: "day", key: `day ${day}`, text: dayLabel(timestamp, now) });
+  };
   /** @param {Omit<Line, "leads" | "kind">} line */
   const say = (line) => {
-    if (dayKey(line.timestamp) !== day) {
-      day = dayKey(line.timestamp);
-      interrupt({ kind: "day", key: `day ${day}`, text: dayLabel(line.timestamp, now) });
-    }
+    turnPage(line.timestamp);
     const leads = !previous || previous.user !== line.user || line.timestamp - previous.timestamp > GROUP_MS;
     /** @type {Line} */
     const whole = { ...line, kind: "line", leads };
@@ -71,6 +74,8 @@ export function timelineRows(room, user, now) {
       gaps.splice(gaps.indexOf(gap), 1);
       interrupt(gapRow(room, gap));
     }
+    // Whoever came or went did so while we watched: on the day of the line that follows, not before it.
+    turnPage(message.timestamp);
     const from = cue;
     while (cue < room.cues.length && room.cues[cue].after < message.offset) cue += 1;
     for (const row of cueRows(room.cues.slice(from, cue))) interrupt(row);
