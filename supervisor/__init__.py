@@ -1,22 +1,25 @@
 """Supervised actors on Trio: OTP's supervision, in Trio's manners.
 
-import attrs, trio
-from greenroom.supervisor import ChildSpec, Inbox, Request, open_supervisor
+A function actor, asked once::
 
-@attrs.frozen
-class Add(Request[int]):
-    n: int
+    import attrs
+    import trio
+    from greenroom.supervisor import ChildSpec, Inbox, Request, open_supervisor
 
-async def counter(inbox: Inbox[Add], task_status: trio.TaskStatus[None]) -> None:
-    total = 0
-    task_status.started()
-    async for message in inbox:
-        total += message.n
-        inbox.reply(total)
+    @attrs.frozen
+    class Add(Request[int]):
+        n: int
 
-async def main() -> None:
-    async with open_supervisor([ChildSpec(id="counter", start=counter)]) as sup:
-        print(await sup.ref("counter").ask(Add(1)))
+    async def counter(inbox: Inbox[Add], task_status: trio.TaskStatus[None]) -> None:
+        total = 0
+        task_status.started()
+        async for message in inbox:
+            total += message.n
+            inbox.reply(total)
+
+    async def main() -> None:
+        async with open_supervisor([ChildSpec(id="counter", start=counter)]) as sup:
+            print(await sup.ref("counter").ask(Add(1)))
 """
 
 from ._actor import Actor, handles

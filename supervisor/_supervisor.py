@@ -157,6 +157,15 @@ class Supervisor:
             core.tree.request_stop()
             await core.tree.done.wait()
 
+    def hurry(self) -> None:
+        """End the graces of everything in here, if it is being stopped; otherwise do nothing.
+
+        For an operator who asks twice. A cancel of an outer scope that comes after the one that
+        began the stop cannot do it: Trio does not show it to a task that is cancelled already.
+        """
+        if self._core.stopping:
+            self._core.hurry()
+
     # --- seeing
 
     def ref(self, id: str) -> Ref[Any]:

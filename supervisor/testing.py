@@ -29,11 +29,13 @@ class ProbeCrash(Exception):
 class Probe(Generic[M]):
     """An actor under test control: it notes what it gets, and does as it is told.
 
-    probe: Probe[str] = Probe()
-    ref = await sup.start_child(probe.spec("a"))
-    await ref.tell("hello")
-    assert await probe.next() == "hello"
-    probe.crash()
+    Told to crash, it raises where it waits::
+
+        probe: Probe[str] = Probe()
+        ref = await sup.start_child(probe.spec("a"))
+        await ref.tell("hello")
+        assert await probe.next() == "hello"
+        probe.crash()
     """
 
     def __init__(self, answer: Callable[[Any], object] | None = None) -> None:

@@ -285,3 +285,24 @@ async def test_shutdown_order_does_not_depend_on_the_strategy(autojump_clock, st
     async with open_supervisor([logged(log, n) for n in "abc"], strategy=strategy):
         log.clear()
     assert [name for _, name, _ in log] == ["c", "b", "a"]
+
+
+async def test_hurry_ends_the_graces_of_a_stop_under_way(autojump_clock):
+    log = []
+    specs = [logged(log, n, cleanup_seconds=50, shutdown_seconds=60) for n in "ab"]
+    async with trio.open_nursery() as nursery:
+        with trio.CancelScope() as host:
+            async with open_supervisor(specs) as sup:
+                sup.hurry()  # nothing is being stopped: nothing happens
+
+                async def operator():
+                    await trio.sleep(1)
+                    host.cancel()
+                    await trio.sleep(1)
+                    sup.hurry()
+
+                log.clear()
+                nursery.start_soon(operator)
+                await trio.sleep_forever()
+    assert trio.current_time() == 2
+    assert log == []

@@ -167,3 +167,16 @@ def test_all_is_what_the_package_shows():
     }
     assert shown == set(greenroom.supervisor.__all__)
     assert len(greenroom.supervisor.__all__) == len(shown)
+
+
+def test_the_program_in_the_package_s_docstring_runs(capsys):
+    doc = inspect.getdoc(greenroom.supervisor)
+    program = "\n".join(
+        line.removeprefix("    ")
+        for line in doc.splitlines()
+        if line.startswith("    ") or not line
+    )
+    namespace = {}
+    exec(compile(program, "docstring", "exec"), namespace)
+    trio.run(namespace["main"])
+    assert capsys.readouterr().out == "1\n"
