@@ -68,18 +68,14 @@ INBOX_CAPACITY: Final = 100
 
 
 def connection_spec(
-    stream: trio.abc.Stream,
-    opening: Opening,
-    cast: Cast,
-    *,
-    id: str | None = None,
+    stream: trio.abc.Stream, opening: Opening, cast: Cast
 ) -> ChildSpec[ConnectionMessage]:
     """One connection's recipe: never restarted, a socket has only one life.
 
     Once started, the actor owns `stream` and closes it.
     """
     return ChildSpec(
-        id=id or cast.services.new_id(),
+        id=cast.services.new_id(),
         start=connection,
         args=(stream, opening, cast),
         restart=Restart.TEMPORARY,
@@ -167,6 +163,8 @@ class Host:
                 nursery.start_soon(self._read)
                 async for message in self._inbox:
                     await self._handle(message)
+                    if self._farewell is not None:
+                        break  # `end` has cancelled us, but receiving need not be a checkpoint
 
     def end(self, code: CloseCode | None, *, instead: bytes = b"") -> None:
         """Stop conversing; the first call decides what the client is told.
@@ -222,7 +220,7 @@ class Host:
                 self._beat()
             case Ended(ending):
                 if ending.detail:
-                    log.info("client %s: %s", self._opening.peer, ending.detail)
+                    log.debug("client %s: %.200s", self._opening.peer, ending.detail)
                 self.end(ending.close, instead=ending.answer)
             case AuthOverdue():
                 if self._attendance is None:

@@ -41,10 +41,8 @@ class Ending:
 
     close: CloseCode | None = None
     """What to tell the peer; None if it knows, or can't hear it."""
-    opened: bool = True
-    """Whether there was a WebSocket at all; before the handshake nothing is said in frames."""
     answer: bytes = b""
-    """What to send instead of a close frame, where there was none."""
+    """What to send instead, where the handshake failed and there is no WebSocket to close."""
     detail: str = ""
     """For the log."""
 
@@ -84,7 +82,7 @@ class _Talk:
         self._outbox = outbox
         self._limits = limits
         self._ws: WebSocketConnection | None = None
-        self.ending = Ending(opened=False)
+        self.ending = Ending()
 
     async def shake_hands(self, nursery: trio.Nursery, until: float) -> Codec | None:
         """Accept the client's request in the codec it wants; None if there will be no WebSocket."""
@@ -104,14 +102,14 @@ class _Talk:
                 await request.reject(
                     400, extra_headers=[(b"Content-Type", b"text/plain")], body=ours.encode()
                 )
-                self.ending = Ending(opened=False, detail=f"unknown subprotocols {offered!r}")
+                self.ending = Ending(detail=f"unknown subprotocols {offered!r}")
                 return None
             chosen = codec.subprotocol if offered else None
             self._ws = await request.accept(subprotocol=chosen)
             self._outbox.while_input = None
             self._outbox.progress()
             return codec
-        self.ending = Ending(opened=False, detail="no handshake")
+        self.ending = Ending(detail="no handshake")
         return None
 
     async def read(self, on_frame: Callable[[str | bytes], Awaitable[object]]) -> None:
@@ -137,7 +135,7 @@ class _Talk:
         if self._ws is not None:
             self.ending = Ending(CloseCode.PROTOCOL_ERROR, detail=detail)
         else:
-            self.ending = Ending(opened=False, answer=BAD_REQUEST, detail=detail)
+            self.ending = Ending(answer=BAD_REQUEST, detail=detail)
 
     def _ending_of(self, reason: CloseReason | None) -> Ending:
         if reason is None or self._outbox.close_frame_sent or self._outbox.peer_gone:

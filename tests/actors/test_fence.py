@@ -224,6 +224,20 @@ async def test_a_ping_is_answered_while_the_store_is_away(autojump_clock):
         await both.bob.next("MESSAGE")
 
 
+async def test_what_comes_behind_the_end_is_not_obeyed(autojump_clock):
+    """Eight frames that are no messages, and a PUBLISH in the same segment."""
+    async with open_stage() as stage, Bystanders(stage) as both:
+        bad = frame(1, b"{nonsense") * 8
+        late = frame(1, b'{"type":"PUBLISH","room":"lobby","content":"late"}')
+        await both.ann.stream.send_all(bad[: -len(frame(1, b"{nonsense"))])
+        for _ in range(7):
+            await both.ann.next("ERROR")
+        eve = await stage.member("eve", "lobby")
+        await eve.stream.send_all(bad + late * 10)
+        assert await eve.close_code() == 4509
+        assert "lobby" not in stage.store.rows
+
+
 async def test_a_half_sent_frame_ends_with_silence(autojump_clock):
     async with open_stage() as stage, Bystanders(stage):
         stream = await upgraded(stage)
