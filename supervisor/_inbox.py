@@ -28,6 +28,12 @@ RECEIVE_BUDGET = 64
 _NOTHING: Any = object()  # no message in hand; Any so that it can stand where a message does
 
 
+class _Batch(list[Envelope[Any]]):
+    """Several messages in hand; a type of its own, since a message may itself be a list."""
+
+    __slots__ = ()
+
+
 class Inbox(Generic[M]):
     """What an actor receives from. Belongs to one incarnation; the messages behind it outlive that.
 
@@ -42,7 +48,7 @@ class Inbox(Generic[M]):
         self._box = incarnation.child.box
         self._items = self._box.items
         self._budget = 0
-        self._hand: Any = _NOTHING  # a bare message, an Envelope, or a list of Envelopes (a batch)
+        self._hand: Any = _NOTHING  # a bare message, an Envelope, or a _Batch
         self._asked = False  # whether what is in hand carries a request
 
     # --- who am I
@@ -124,7 +130,7 @@ class Inbox(Generic[M]):
         """
         self._put_down()
         first = await self._next()
-        batch = [as_envelope(first)]
+        batch = _Batch((as_envelope(first),))
         self._hand = batch
         self._fill(batch, max_messages - 1)
         self._asked = any(envelope.reply_to is not None for envelope in batch)
@@ -209,18 +215,18 @@ class Inbox(Generic[M]):
 
     def _hand_as_batch(self) -> list[Envelope[Any]]:
         if self._hand is _NOTHING:
-            self._hand = []
-        elif type(self._hand) is not list:
-            self._hand = [as_envelope(self._hand)]
-        return cast("list[Envelope[Any]]", self._hand)
+            self._hand = _Batch()
+        elif type(self._hand) is not _Batch:
+            self._hand = _Batch((as_envelope(self._hand),))
+        return cast("_Batch", self._hand)
 
     def _put_down(self) -> None:
         """Finish with what is in hand; an unanswered request that was not taken ends here."""
         if self._asked:
             self._asked = False
             hand = self._hand
-            if type(hand) is list:  # its reply_tos were handed out: whoever has them may answer
-                for envelope in cast("list[Envelope[Any]]", hand):
+            if type(hand) is _Batch:  # its reply_tos were handed out: whoever has them may answer
+                for envelope in hand:
                     if envelope.reply_to is not None and not envelope.reply_to.answered:
                         self._incarnation.owe(envelope.reply_to)
             elif not hand.reply_to.answered:
@@ -233,8 +239,8 @@ class Inbox(Generic[M]):
         self.hasten()
         if hand is _NOTHING:
             return []
-        if type(hand) is list:
-            return cast("list[Envelope[Any]]", hand)
+        if type(hand) is _Batch:
+            return hand
         return [as_envelope(hand)]
 
     @enable_ki_protection

@@ -1209,3 +1209,24 @@ async def test_an_actor_stopped_while_it_waits_for_messages_has_nothing_in_hand(
         await settle()
     assert probe.received == [0, 1, 2, 3, 4]
     assert letters == []
+
+
+@pytest.mark.parametrize("message", [[], [1, 2], None, (), {}, Ellipsis])
+async def test_any_object_can_be_a_message(autojump_clock, message):
+    got, letters = [], []
+
+    async def child(inbox, *, task_status):
+        task_status.started()
+        async for received in inbox:
+            got.append(received)
+            if inbox.incarnation == 1:
+                raise ProbeCrash
+
+    hooks = Hooks(dead_letter=letters.append)
+    async with open_supervisor([ChildSpec(id="a", start=child)], hooks=hooks) as sup:
+        await sup.ref("a").tell(message)
+        await settle()
+        await sup.ref("a").tell(message)
+        await settle()
+    assert got == [message, message]
+    assert letters[0].message == message
