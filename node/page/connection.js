@@ -24,6 +24,12 @@ import {
 
 const TICK_MS = 1_000;
 
+/**
+ * Least time between two REFRESHes. A node whose tokens live shorter than its own warning would
+ * otherwise be answered as fast as the wire carries it: seen, at 90 a second.
+ */
+const REFRESH_PAUSE_MS = 5_000;
+
 /** The node refused a command. */
 export class Refused extends Error {
   /** @param {import("./protocol.js").Frame} frame an ERROR */
@@ -99,6 +105,8 @@ export class Connection {
 
   #attempt = 0;
   #needsFreshToken = false;
+  #refreshedAt = -Infinity;
+  #refreshDue = false;
   /** @type {number | null} set by DRAIN and retry_after: no try before this moment, and one then */
   #comeBackAt = null;
   #draining = false;
@@ -232,6 +240,7 @@ export class Connection {
   #authenticated(hello) {
     this.#session = hello.session;
     this.#unreachableAfterMs = hello.heartbeat_ms;
+    this.#refreshDue = false;
     this.#connectedAt = this.#clock.now();
     this.#opening = false;
     this.#reason = "";
@@ -259,7 +268,8 @@ export class Connection {
     } else if (typeof frame.id === "number") {
       this.#answered(frame);
     } else if (frame.type === "TOKEN_EXPIRING") {
-      void this.#refresh();
+      this.#refreshDue = true;
+      this.#refreshIfDue();
     } else if (frame.type === "DRAIN") {
       this.#drain(frame);
     } else {
@@ -275,6 +285,14 @@ export class Connection {
     this.#waiting.delete(frame.id);
     if (frame.type === "ERROR") waiting.reject(new Refused(frame));
     else waiting.resolve(frame);
+  }
+
+  #refreshIfDue() {
+    const now = this.#clock.now();
+    if (!this.#refreshDue || now - this.#refreshedAt < REFRESH_PAUSE_MS) return;
+    this.#refreshDue = false;
+    this.#refreshedAt = now;
+    void this.#refresh();
   }
 
   async #refresh() {
@@ -317,6 +335,7 @@ export class Connection {
       this.#probed = true;
       this.#write({ type: "HEARTBEAT", timestamp: now });
     }
+    this.#refreshIfDue();
     if (now - this.#connectedAt >= STEADY_AFTER_MS) this.#attempt = 0;
   }
 

@@ -234,6 +234,18 @@ test("TOKEN_EXPIRING is answered with a fresh token on the same connection", asy
   assert.equal(sockets[0].sent.at(-1).type, "REFRESH");
 });
 
+test("warnings that never end are answered every five seconds, not at once", async () => {
+  const { clock, sockets } = await connected();
+  const refreshes = () => sockets[0].sent.filter(({ type }) => type === "REFRESH").length;
+  for (let warning = 0; warning < 50; warning += 1) {
+    sockets[0].receive({ type: "TOKEN_EXPIRING", expires: 1 });
+    await settle();
+  }
+  assert.equal(refreshes(), 1);
+  await clock.advance(6_000);
+  assert.equal(refreshes(), 2);
+});
+
 test("no token to be had is final, no network is not", async () => {
   const final = stage({ token: () => Promise.reject(new SignInProblem("run out")) });
   final.connection.start();
