@@ -16,6 +16,7 @@ from greenroom.supervisor import (
     Restart,
     RestartLimit,
     RestartLimitExceeded,
+    StartFailed,
     Strategy,
     SupervisorSpec,
     SupervisorStopped,
@@ -38,10 +39,16 @@ class Leaf:
     restart: Restart
     alive: bool = False
     lives: int = 0
+    fails: int = 0
 
     def start(self):
+        """Whether it started."""
+        if self.fails:
+            self.fails -= 1
+            return False
         self.alive = True
         self.lives += 1
+        return True
 
     def stop(self):
         self.alive = False
@@ -61,7 +68,10 @@ class Sup:
     def start(self):
         self.alive, self.restarts, self.children = True, [], list(self.static)
         for child in self.children:
-            child.start()
+            if not child.start():
+                self.stop()
+                return False
+        return True
 
     def stop(self):
         for child in reversed(self.children):
@@ -101,28 +111,36 @@ class Model:
             return
         if child.restart is Restart.TRANSIENT and not crashed:
             return
-        sup.restarts = [t for t in sup.restarts if t >= now - PERIOD] + [now]
-        if len(sup.restarts) > sup.intensity:
-            sup.stop()
-            if len(above) == 1:
-                self.ended = True
-            else:  # it exits with reason shutdown
-                self.exit(above[:-1], sup, crashed=False, now=now)
-            return
+        failed = child
+        while failed is not None:  # each try costs one unit, and begins at the one that failed
+            sup.restarts = [t for t in sup.restarts if t >= now - PERIOD] + [now]
+            if len(sup.restarts) > sup.intensity:
+                sup.stop()
+                if len(above) == 1:
+                    self.ended = True
+                else:  # it exits with reason shutdown
+                    self.exit(above[:-1], sup, crashed=False, now=now)
+                return
+            failed = self.restart_group(sup, failed)
+
+    def restart_group(self, sup, child):
+        """Stop and start a child's group; the first one that did not start, if any."""
         index = sup.children.index(child)
         group = {
             Strategy.ONE_FOR_ONE: [child],
             Strategy.ONE_FOR_ALL: list(sup.children),
             Strategy.REST_FOR_ONE: sup.children[index:],
         }[sup.strategy]
-        for other in reversed(group):
+        for other in reversed(list(group)):
             if other.alive:
                 other.stop()
                 if other.restart is Restart.TEMPORARY:
                     sup.children.remove(other)
                     group.remove(other)
         for other in group:
-            other.start()
+            if not other.start():
+                return other
+        return None
 
 
 # --- the real thing
@@ -133,11 +151,15 @@ class World:
         self.scopes = {}  # {leaf id: (cancel scope, what to do)}
         self.orders = {}
         self.lives = {}
+        self.fails = {}  # {leaf id: how many of its next starts fail}
         self.ended = []  # leaf ids, in the order their lives ended
         self.spec = self.to_spec(shape)
 
     def leaf(self, id, restart):
         async def live(inbox, *, task_status):
+            if self.fails.get(id):
+                self.fails[id] -= 1
+                raise Boom
             self.lives[id] = self.lives.get(id, 0) + 1
             with trio.CancelScope() as scope:
                 self.scopes[id] = scope
@@ -208,9 +230,12 @@ async def administer(model, world, root, above, leaf, what, counter):
             await handle.restart_child(leaf.id)
         except ChildRunning:
             assert leaf.alive
+        except StartFailed:
+            assert not leaf.alive
+            assert not leaf.start()
         else:
             assert not leaf.alive
-            leaf.start()
+            assert leaf.start()
     elif what == "delete":
         try:
             await handle.delete_child(leaf.id)
@@ -255,7 +280,10 @@ async def run(model, world, events, host, clock):
             if not leaves:
                 break
             above, leaf = leaves[pick % len(leaves)]
-            if what in ("crash", "finish"):
+            if what == "next start fails":
+                leaf.fails += 1
+                world.fails[leaf.id] = world.fails.get(leaf.id, 0) + 1
+            elif what in ("crash", "finish"):
                 if not leaf.alive:
                     continue
                 model.exit(above, leaf, crashed=what == "crash", now=trio.current_time())
@@ -296,7 +324,10 @@ def trees(draw, depth=0):
 events = st.lists(
     st.tuples(
         st.sampled_from(
-            ["crash", "crash", "crash", "finish", "terminate", "restart", "delete", "start"]
+            [
+                *("crash", "crash", "crash", "finish", "next start fails"),
+                *("terminate", "restart", "delete", "start"),
+            ]
         ),
         st.integers(0, 8),
         st.sampled_from([0, 0, 0, 0, 1, 2.5, 5]),
