@@ -92,6 +92,7 @@ class Client:
         self._engine.enter(membership)
         try:
             while not membership.is_joined:
+                self._engine.check_open()
                 if membership.error is not None:
                     raise membership.error
                 await membership.wait_change()
@@ -137,7 +138,8 @@ async def open_client(
     did, the `async with` does on leaving.
 
     An exception of the block leaves it as it is, never inside an exception group. Leaving says
-    goodbye to the node and waits for its answer 2 s at the most; when cancelled, not at all.
+    goodbye to the node and waits for its answer 2 s at the most; when cancelled or left by an
+    exception, not at all.
 
     Args:
         url: `ws://HOST:PORT/ws` or `wss://...`.
@@ -169,11 +171,11 @@ async def open_client(
     except BaseExceptionGroup as group:
         # The engine raises nothing of its own, so what is in the nursery's group came from the
         # block; only a cancellation that hits both leaves more than one.
-        if len(group.exceptions) > 1:
+        errors = list(group.exceptions)
+        if len(errors) > 1:
             raise
-        _raise_unchanged(group.exceptions[0])
-    if engine.untold_failure is not None:
-        raise engine.untold_failure
+        _raise_unchanged(errors[0])
+    engine.raise_untold_failure()
 
 
 def _raise_unchanged(error: BaseException) -> None:

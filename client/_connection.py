@@ -84,8 +84,8 @@ class Connection:
         """
         async with trio.open_nursery() as nursery:  # holds trio-websocket's reader
             link: Link | None = None
-            with self._scope:
-                try:
+            try:
+                with self._scope:
                     link = await open_link(
                         nursery,
                         self._target,
@@ -94,11 +94,12 @@ class Connection:
                         on_received=self._received,
                     )
                     await self._talk(link, Auth(token=token, session=session))
-                except LinkEnded as ended:
-                    self._ending = self._ending or self._refused(ended.ending)
-            if link is not None:
-                await link.aclose(self._close_code)
-            nursery.cancel_scope.cancel()
+            except LinkEnded as ended:
+                self._ending = self._ending or self._refused(ended.ending)
+            finally:
+                if link is not None:
+                    await link.aclose(self._close_code)  # at once, when cancelled from outside
+                nursery.cancel_scope.cancel()
         return self._ending or Ending(detail="the connection was lost")
 
     def end(self, ending: Ending, close_code: CloseCode = CloseCode.NORMAL) -> None:
@@ -241,7 +242,7 @@ class Connection:
                     pass
 
     def _received(self) -> None:
-        if self._clock is not None:
+        if self._clock is not None and self._ending is None:
             self._clock.received(trio.current_time())
             self._owner.received()
 

@@ -176,6 +176,7 @@ class Engine:
         next_state(self.status.state, Event.ENDED)
         self._set_status(status)
         for request in (*self._waiting, *self._sent):
+            self._failure_told = True  # by `wait`, which somebody does for each request
             request.fail(self.closed_error())
         for membership in list(self._memberships.values()):
             membership.end(self.closed_error())
@@ -186,7 +187,6 @@ class Engine:
         """What every operation raises once the client is CLOSED."""
         if self._failure is None:
             return trio.ClosedResourceError("the client was closed")
-        self._failure_told = True
         error = ClientClosed(*self._failure.args)  # each task raises its own, with its traceback
         error.__cause__ = self._failure.__cause__
         return error
@@ -194,12 +194,13 @@ class Engine:
     def check_open(self) -> None:
         """Raise unless the client may still connect."""
         if self.status.state is State.CLOSED:
+            self._failure_told = True
             raise self.closed_error()
 
-    @property
-    def untold_failure(self) -> Exception | None:
-        """The error that ended the client, if no operation has raised it yet."""
-        return None if self._failure is None or self._failure_told else self.closed_error()
+    def raise_untold_failure(self) -> None:
+        """Raise the error that ended the client, unless an operation has raised it before."""
+        if self._failure is not None and not self._failure_told:
+            raise self.closed_error()
 
     # The state.
 

@@ -209,10 +209,10 @@ class _Upgrade:
 
 def _first(group: BaseExceptionGroup[Exception]) -> Exception:
     """One leaf of `group`; the library's reader is a single task, so there is only one."""
-    error: BaseException = group
+    error: Exception | BaseExceptionGroup[Exception] = group
     while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]  # pyright: ignore[reportUnknownVariableType]
-    return error if isinstance(error, Exception) else RuntimeError(repr(error))
+        error = error.exceptions[0]
+    return error
 
 
 def _closing(closed: ConnectionClosed) -> Ending:

@@ -95,8 +95,9 @@ class Room(AsyncIterator[Item]):
 
         def attempt() -> Request[Ack]:
             self._check_open()
-            accounted = (lambda _: None) if echo else self._membership.acknowledged
-            return Request(command, Ack, accounted)
+            if echo:  # the MESSAGE comes too, and is what counts
+                return Request(command, Ack)
+            return Request(command, Ack, self._membership.acknowledged)
 
         self._check_open()
         async with self._engine.publish_slots:
@@ -182,9 +183,9 @@ class Room(AsyncIterator[Item]):
             feed.give_up()
 
     def _check_open(self) -> None:
+        self._engine.check_open()
         if self._membership.error is not None:
             raise self._membership.error
-        self._engine.check_open()
 
     def _check_size(self, command: Publish) -> None:
         """Refuse here what the node would refuse; a frame too large would end the connection."""

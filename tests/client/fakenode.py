@@ -154,10 +154,9 @@ class FakeNode:
             ws = await request.accept(subprotocol=request.proposed_subprotocols[0])
             try:
                 await self.scripts[number](Peer(ws, stream, number))
-            except ConnectionClosed:
+            except* ConnectionClosed:
                 pass
-            else:
-                await ws.aclose()
+            await ws.aclose()
             nursery.cancel_scope.cancel()
 
 
@@ -170,10 +169,33 @@ class Fixed(Random):
 
 @asynccontextmanager
 async def connected(node: FakeNode, *, token="t", **options) -> AsyncIterator[Client]:
-    async with trio.open_nursery() as nursery:
-        node.nursery = nursery
-        async with open_client(
-            URL, token=token, connector=node.connect, random=Fixed(), **options
-        ) as client:
-            yield client
-        nursery.cancel_scope.cancel()
+    # Mock seconds: a test that waits for what never comes fails at once instead of hanging.
+    with trio.fail_after(600):
+        async with trio.open_nursery() as nursery:
+            node.nursery = nursery
+            async with open_client(
+                URL, token=token, random=Fixed(), **({"connector": node.connect} | options)
+            ) as client:
+                yield client
+            nursery.cancel_scope.cancel()
+
+
+def raw(node: FakeNode, answer: bytes | None):
+    """A connector to a peer that answers the upgrade with `answer`; None: never."""
+
+    async def serve(stream):
+        await stream.receive_some()
+        if answer is None:
+            await trio.sleep_forever()
+        await stream.send_all(answer)
+        if answer:
+            await trio.sleep_forever()
+        await stream.send_eof()
+
+    async def connect(target):
+        node.connected_at.append(trio.current_time())
+        ours, theirs = trio.testing.memory_stream_pair()
+        node.nursery.start_soon(serve, theirs)
+        return ours
+
+    return connect

@@ -5,7 +5,7 @@ import math
 import pytest
 import trio
 import trio.testing
-from fakenode import EPOCH, URL, FakeNode, ack, connected, message
+from fakenode import EPOCH, URL, FakeNode, ack, connected, message, raw
 
 from greenroom.client import (
     ClientClosed,
@@ -27,30 +27,25 @@ from greenroom.protocol import (
     Join,
     Joined,
     Leave,
+    Member,
     Position,
     Presence,
     PresenceOk,
-    Member,
     Publish,
     Refresh,
     RefreshOk,
     Removed,
     TokenExpiring,
-    TypingPush,
     Typing,
+    TypingPush,
 )
-
-
-@pytest.fixture(autouse=True)
-def _clock(autojump_clock):
-    return autojump_clock
 
 
 async def take(room, count):
     return [await anext(room) for _ in range(count)]
 
 
-async def test_publish_returns_the_ack():
+async def test_publish_returns_the_ack(autojump_clock):
     async def script(peer):
         await peer.welcome()
         publish = await peer.expect(Publish)
@@ -62,7 +57,7 @@ async def test_publish_returns_the_ack():
         assert (await room.publish("hello")).offset == 1
 
 
-async def test_iteration_gives_messages_in_order():
+async def test_iteration_gives_messages_in_order(autojump_clock):
     async def script(peer):
         await peer.welcome()
         await peer.send(*map(message, (1, 2, 3)))
@@ -72,7 +67,7 @@ async def test_iteration_gives_messages_in_order():
         assert await take(room, 3) == [message(1), message(2), message(3)]
 
 
-async def test_leaving_the_room_sends_leave():
+async def test_leaving_the_room_sends_leave(autojump_clock):
     left = trio.Event()
 
     async def script(peer):
@@ -87,7 +82,7 @@ async def test_leaving_the_room_sends_leave():
         await left.wait()
 
 
-async def test_leaving_the_client_closes_with_1000():
+async def test_leaving_the_client_closes_with_1000(autojump_clock):
     codes = []
 
     async def script(peer):
@@ -103,7 +98,7 @@ async def test_leaving_the_client_closes_with_1000():
     assert client.state is State.CLOSED
 
 
-async def test_close_is_bounded_when_the_node_never_answers():
+async def test_close_is_bounded_when_the_node_never_answers(autojump_clock):
     """A node that reads nothing more can hold the exit for 2 s, not for ever."""
 
     async def script(peer):
@@ -117,7 +112,7 @@ async def test_close_is_bounded_when_the_node_never_answers():
     assert trio.current_time() - left_at == pytest.approx(2, abs=0.1)
 
 
-async def test_rejoins_from_its_position_and_delivers_each_message_once():
+async def test_rejoins_from_its_position_and_delivers_each_message_once(autojump_clock):
     async def first(peer):
         await peer.welcome(offset=5)
         await peer.send(message(6), message(7))
@@ -134,7 +129,7 @@ async def test_rejoins_from_its_position_and_delivers_each_message_once():
         assert [item.offset for item in await take(room, 5)] == [6, 7, 8, 9, 10]
 
 
-async def test_what_could_not_be_recovered_is_a_gap_in_its_place():
+async def test_what_could_not_be_recovered_is_a_gap_in_its_place(autojump_clock):
     async def first(peer):
         await peer.welcome(offset=5)
         await peer.send(message(6))
@@ -153,7 +148,7 @@ async def test_what_could_not_be_recovered_is_a_gap_in_its_place():
     assert (items[1].from_offset, items[1].to_offset) == (7, 900)
 
 
-async def test_unacknowledged_publish_is_sent_again_under_its_key():
+async def test_unacknowledged_publish_is_sent_again_under_its_key(autojump_clock):
     keys = []
 
     async def first(peer):
@@ -173,7 +168,7 @@ async def test_unacknowledged_publish_is_sent_again_under_its_key():
     assert keys[0] == keys[1]
 
 
-async def test_unacknowledged_publishes_keep_their_order():
+async def test_unacknowledged_publishes_keep_their_order(autojump_clock):
     contents = []
 
     async def first(peer):
@@ -201,7 +196,7 @@ async def test_unacknowledged_publishes_keep_their_order():
     assert contents == ["one", "two"]
 
 
-async def test_final_refusal_of_a_publish_is_raised_with_its_code():
+async def test_final_refusal_of_a_publish_is_raised_with_its_code(autojump_clock):
     async def script(peer):
         await peer.welcome()
         publish = await peer.expect(Publish)
@@ -214,7 +209,7 @@ async def test_final_refusal_of_a_publish_is_raised_with_its_code():
     assert caught.value.code is ErrorCode.KEY_CONFLICT
 
 
-async def test_temporary_refusal_of_a_publish_is_tried_again_when_the_node_says():
+async def test_temporary_refusal_of_a_publish_is_tried_again_when_the_node_says(autojump_clock):
     async def script(peer):
         await peer.welcome()
         first = await peer.expect(Publish)
@@ -229,7 +224,7 @@ async def test_temporary_refusal_of_a_publish_is_tried_again_when_the_node_says(
         assert (await room.publish("hello")).offset == 1
 
 
-async def test_too_large_content_is_refused_without_asking_the_node():
+async def test_too_large_content_is_refused_without_asking_the_node(autojump_clock):
     """The node would close with 1009, for good, if the frame went out."""
 
     async def script(peer):
@@ -243,7 +238,7 @@ async def test_too_large_content_is_refused_without_asking_the_node():
             assert caught.value.code is ErrorCode.CONTENT_TOO_LARGE
 
 
-async def test_at_most_64_publishes_wait_for_their_ack():
+async def test_at_most_64_publishes_wait_for_their_ack(autojump_clock):
     seen = []
 
     async def script(peer):
@@ -251,16 +246,19 @@ async def test_at_most_64_publishes_wait_for_their_ack():
         while True:
             seen.append(await peer.expect(Publish))
 
-    async with connected(FakeNode(script)) as client, client.join("lobby") as room:
-        async with trio.open_nursery() as nursery:
-            for _ in range(100):
-                nursery.start_soon(room.publish, "x")
-            await trio.testing.wait_all_tasks_blocked(0.01)
-            assert len(seen) == 64
-            nursery.cancel_scope.cancel()
+    async with (
+        connected(FakeNode(script)) as client,
+        client.join("lobby") as room,
+        trio.open_nursery() as nursery,
+    ):
+        for _ in range(100):
+            nursery.start_soon(room.publish, "x")
+        await trio.testing.wait_all_tasks_blocked(0.01)
+        assert len(seen) == 64
+        nursery.cancel_scope.cancel()
 
 
-async def test_cancelled_publish_leaves_the_connection_usable():
+async def test_cancelled_publish_leaves_the_connection_usable(autojump_clock):
     async def script(peer):
         await peer.welcome()
         await peer.expect(Publish)
@@ -274,7 +272,7 @@ async def test_cancelled_publish_leaves_the_connection_usable():
         assert (await room.publish("acknowledged")).offset == 2
 
 
-async def test_own_acknowledged_message_is_not_delivered_by_a_recovery():
+async def test_own_acknowledged_message_is_not_delivered_by_a_recovery(autojump_clock):
     async def first(peer):
         await peer.welcome()
         await peer.send(ack(await peer.expect(Publish), 1))
@@ -291,7 +289,7 @@ async def test_own_acknowledged_message_is_not_delivered_by_a_recovery():
         assert (await anext(room)).offset == 2
 
 
-async def test_waits_grow_with_every_failed_try_up_to_thirty_seconds():
+async def test_waits_grow_with_every_failed_try_up_to_thirty_seconds(autojump_clock):
     node = FakeNode()
     async with connected(node) as client:
         await trio.sleep(100)
@@ -300,7 +298,7 @@ async def test_waits_grow_with_every_failed_try_up_to_thirty_seconds():
     assert waits[:6] == pytest.approx([1, 2, 4, 8, 16, 30])
 
 
-async def test_row_starts_again_after_ten_seconds_connected():
+async def test_row_starts_again_after_ten_seconds_connected(autojump_clock):
     async def stable(peer):
         await peer.accept_auth()
         with trio.move_on_after(10):
@@ -318,7 +316,7 @@ async def test_row_starts_again_after_ten_seconds_connected():
     assert [at[1] - at[0], at[2] - at[1], at[3] - at[2]] == pytest.approx([1, 2, 11])
 
 
-async def test_drain_says_when_to_come_back():
+async def test_drain_says_when_to_come_back(autojump_clock):
     async def script(peer):
         await peer.accept_auth()
         await peer.send(Drain(after_ms=5000, spread_ms=2000))
@@ -330,7 +328,7 @@ async def test_drain_says_when_to_come_back():
     assert node.connected_at[1] - node.connected_at[0] == pytest.approx(7)
 
 
-async def test_status_tells_the_countdown():
+async def test_status_tells_the_countdown(autojump_clock):
     async with connected(FakeNode()) as client:
         async for status in client.state_changes():
             if status.retry_at is not None:
@@ -340,7 +338,7 @@ async def test_status_tells_the_countdown():
         assert status.retry_in_seconds == pytest.approx(0.25)
 
 
-async def test_state_changes_tell_the_whole_story():
+async def test_state_changes_tell_the_whole_story(autojump_clock):
     async def script(peer):
         await peer.accept_auth()
         await peer.ws.aclose(CloseCode.KICKED, "out")
@@ -352,7 +350,7 @@ async def test_state_changes_tell_the_whole_story():
     assert states == [State.DISCONNECTED, State.CONNECTED, State.CLOSED]
 
 
-async def test_terminal_close_code_raises_from_every_waiting_operation():
+async def test_terminal_close_code_raises_from_every_waiting_operation(autojump_clock):
     async def script(peer):
         await peer.welcome()
         await peer.expect(Publish)
@@ -373,7 +371,7 @@ async def test_terminal_close_code_raises_from_every_waiting_operation():
     assert caught == [4508, 4508, 4508]
 
 
-async def test_failure_nobody_saw_is_raised_on_leaving():
+async def test_failure_nobody_saw_is_raised_on_leaving(autojump_clock):
     async def script(peer):
         await peer.expect(object)
         await peer.ws.aclose(CloseCode.INVALID_TOKEN)
@@ -386,7 +384,7 @@ async def test_failure_nobody_saw_is_raised_on_leaving():
                 await trio.sleep(5)
 
 
-async def test_exception_of_the_block_leaves_it_unwrapped():
+async def test_exception_of_the_block_leaves_it_unwrapped(autojump_clock):
     async def script(peer):
         await peer.accept_auth()
         await peer.idle()
@@ -394,13 +392,13 @@ async def test_exception_of_the_block_leaves_it_unwrapped():
     node = FakeNode(script)
     async with trio.open_nursery() as nursery:
         node.nursery = nursery
-        with pytest.raises(ZeroDivisionError):
+        with pytest.raises(ZeroDivisionError):  # noqa: PT012  # the block is what is tested
             async with open_client(URL, token="t", connector=node.connect) as client:
                 await client.wait_connected()
                 _ = 1 / 0
 
 
-async def test_silence_makes_unreachable_at_25_seconds_and_closes_at_33():
+async def test_silence_makes_unreachable_at_25_seconds_and_closes_at_33(autojump_clock):
     changes = []
 
     async def script(peer):
@@ -413,13 +411,13 @@ async def test_silence_makes_unreachable_at_25_seconds_and_closes_at_33():
         since = trio.current_time()
         with trio.move_on_after(34):
             async for status in client.state_changes():
-                changes.append((status.state.name, trio.current_time() - since))
+                changes.append((status.state.name, trio.current_time() - since))  # noqa: PERF401  # cut short
     assert changes[1] == ("UNREACHABLE", pytest.approx(25))
     assert changes[2][0] == "DISCONNECTED"
     assert 33 <= changes[2][1] <= 35
 
 
-async def test_client_sends_heartbeats_and_stays_connected():
+async def test_client_sends_heartbeats_and_stays_connected(autojump_clock):
     async def script(peer):
         await peer.accept_auth()
         await peer.idle()
@@ -431,7 +429,7 @@ async def test_client_sends_heartbeats_and_stays_connected():
                 assert status.state is State.CONNECTED
 
 
-async def test_any_bytes_end_unreachable():
+async def test_any_bytes_end_unreachable(autojump_clock):
     """Half a frame is a sign of life."""
 
     async def script(peer):
@@ -450,7 +448,7 @@ async def test_any_bytes_end_unreachable():
         assert client.state is State.CONNECTED
 
 
-async def test_heartbeat_without_echo_is_answered():
+async def test_heartbeat_without_echo_is_answered(autojump_clock):
     answered = trio.Event()
 
     async def script(peer):
@@ -465,7 +463,7 @@ async def test_heartbeat_without_echo_is_answered():
         await answered.wait()
 
 
-async def test_token_callable_is_asked_for_each_connection():
+async def test_token_callable_is_asked_for_each_connection(autojump_clock):
     tokens = iter(["one", "two"])
     seen = []
 
@@ -485,7 +483,7 @@ async def test_token_callable_is_asked_for_each_connection():
     assert seen == ["one", "two"]
 
 
-async def test_token_expiring_is_answered_with_refresh():
+async def test_token_expiring_is_answered_with_refresh(autojump_clock):
     refreshed = trio.Event()
 
     async def token():
@@ -504,7 +502,7 @@ async def test_token_expiring_is_answered_with_refresh():
         await refreshed.wait()
 
 
-async def test_token_callable_that_raises_ends_the_client_with_its_cause():
+async def test_token_callable_that_raises_ends_the_client_with_its_cause(autojump_clock):
     async def token():
         raise LookupError("no such account")
 
@@ -514,7 +512,7 @@ async def test_token_callable_that_raises_ends_the_client_with_its_cause():
     assert isinstance(caught.value.__cause__, LookupError)
 
 
-async def test_expired_fixed_token_is_final():
+async def test_expired_fixed_token_is_final(autojump_clock):
     async def script(peer):
         auth = await peer.receive()
         await peer.send(Error.of(ErrorCode.TOKEN_EXPIRED, id=auth.id))
@@ -525,7 +523,7 @@ async def test_expired_fixed_token_is_final():
             await client.wait_connected()
 
 
-async def test_second_auth_takes_the_session_up_again():
+async def test_second_auth_takes_the_session_up_again(autojump_clock):
     async def first(peer):
         assert (await peer.accept_auth(session="mine")).session is None
         await peer.drop()
@@ -541,7 +539,7 @@ async def test_second_auth_takes_the_session_up_again():
         await resumed.wait()
 
 
-async def test_refused_join_raises_its_code():
+async def test_refused_join_raises_its_code(autojump_clock):
     async def script(peer):
         await peer.accept_auth()
         join = await peer.expect(Join)
@@ -555,7 +553,7 @@ async def test_refused_join_raises_its_code():
     assert caught.value.code is ErrorCode.PERMISSION_DENIED
 
 
-async def test_joining_twice_is_refused_here():
+async def test_joining_twice_is_refused_here(autojump_clock):
     async def script(peer):
         await peer.welcome()
         await peer.idle()
@@ -566,7 +564,7 @@ async def test_joining_twice_is_refused_here():
                 pass
 
 
-async def test_removed_for_good_ends_the_iteration_with_the_code():
+async def test_removed_for_good_ends_the_iteration_with_the_code(autojump_clock):
     async def script(peer):
         await peer.welcome()
         await peer.send(
@@ -581,7 +579,7 @@ async def test_removed_for_good_ends_the_iteration_with_the_code():
     assert caught.value.code is ErrorCode.PERMISSION_DENIED
 
 
-async def test_removed_with_rejoin_joins_again_from_its_position():
+async def test_removed_with_rejoin_joins_again_from_its_position(autojump_clock):
     async def script(peer):
         await peer.welcome()
         await peer.send(
@@ -595,7 +593,7 @@ async def test_removed_with_rejoin_joins_again_from_its_position():
         assert [item.offset for item in await take(room, 2)] == [1, 2]
 
 
-async def test_slow_reader_reads_what_it_left_from_the_history():
+async def test_slow_reader_reads_what_it_left_from_the_history(autojump_clock):
     """1,000 messages come before the first is taken: all arrive, 256 at most were kept."""
     stored = [message(offset) for offset in range(1, 1001)]
 
@@ -622,7 +620,7 @@ async def test_slow_reader_reads_what_it_left_from_the_history():
     assert [item.offset for item in items] == list(range(1, 1001))
 
 
-async def test_slow_reader_can_publish():
+async def test_slow_reader_can_publish(autojump_clock):
     """The ACK stands behind a thousand messages that nobody has taken."""
 
     async def script(peer):
@@ -635,7 +633,7 @@ async def test_slow_reader_can_publish():
         assert (await room.publish("still here")).offset == 1001
 
 
-async def test_slow_reader_does_not_stop_heartbeats():
+async def test_slow_reader_does_not_stop_heartbeats(autojump_clock):
     async def script(peer):
         await peer.welcome()
         await peer.send(*map(message, range(1, 1001)))
@@ -646,7 +644,7 @@ async def test_slow_reader_does_not_stop_heartbeats():
         assert client.state is State.CONNECTED
 
 
-async def test_presence_and_typing():
+async def test_presence_and_typing(autojump_clock):
     async def script(peer):
         await peer.welcome()
         assert await peer.expect(Typing) == Typing(room="lobby")
@@ -660,7 +658,7 @@ async def test_presence_and_typing():
         assert await room.presence() == (Member("ann", 1), Member("bob", 2))
 
 
-async def test_events_tell_who_comes_and_types():
+async def test_events_tell_who_comes_and_types(autojump_clock):
     async def script(peer):
         await peer.welcome()
         await peer.expect(Typing)
@@ -677,14 +675,14 @@ async def test_events_tell_who_comes_and_types():
         assert room.members == 2
 
 
-async def test_leaving_while_disconnected_does_not_wait():
+async def test_leaving_while_disconnected_does_not_wait(autojump_clock):
     async with connected(FakeNode()):
         await trio.sleep(10)
         left_at = trio.current_time()
     assert trio.current_time() == pytest.approx(left_at, abs=0.1)
 
 
-async def test_operation_after_the_block_raises_closed_resource():
+async def test_operation_after_the_block_raises_closed_resource(autojump_clock):
     async def script(peer):
         await peer.welcome()
         await peer.idle()
@@ -698,7 +696,89 @@ async def test_operation_after_the_block_raises_closed_resource():
             await anext(room)
 
 
-async def test_cancelling_the_host_does_not_wait_for_the_node():
+async def test_failure_is_raised_on_leaving_also_when_nobody_reads_the_room(autojump_clock):
+    async def script(peer):
+        await peer.welcome()
+        await peer.ws.aclose(CloseCode.KICKED)
+
+    with pytest.RaisesGroup(ClientClosed):
+        async with connected(FakeNode(script)) as client, client.join("lobby"):
+            await trio.sleep(5)
+
+
+async def test_http_503_waits_as_long_as_retry_after_says(autojump_clock):
+    node = FakeNode()
+    answer = b"HTTP/1.1 503 Busy\r\nRetry-After: 17\r\nContent-Length: 0\r\n\r\n"
+    async with connected(node, connector=raw(node, answer)):
+        await trio.sleep(18)
+    assert node.connected_at[1] - node.connected_at[0] == pytest.approx(17)
+
+
+async def test_http_401_is_final(autojump_clock):
+    node = FakeNode()
+    answer = b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 2\r\n\r\nno"
+    async with connected(node, connector=raw(node, answer)) as client:
+        with pytest.raises(ClientClosed) as caught:
+            await client.wait_connected()
+    assert caught.value.http_status == 401
+
+
+@pytest.mark.parametrize("answer", [b"", b"\x00\x01 nonsense\r\n\r\n", b"x" * 100_000])
+async def test_peer_that_is_no_node_is_tried_again(autojump_clock, answer):
+    """trio-websocket alone would wait for ever, or raise what no caller can know."""
+    node = FakeNode()
+    async with connected(node, connector=raw(node, answer)) as client:
+        await trio.sleep(5)
+        assert client.state is State.DISCONNECTED
+    assert node.connected_at[1] - node.connected_at[0] == pytest.approx(1, abs=0.1)
+
+
+async def test_peer_that_never_answers_the_upgrade_is_given_up_after_ten_seconds(autojump_clock):
+    node = FakeNode()
+    async with connected(node, connector=raw(node, None)):
+        await trio.sleep(15)
+    assert node.connected_at[1] - node.connected_at[0] == pytest.approx(11, abs=0.1)
+
+
+async def test_unreadable_frame_ends_the_connection_not_the_client(autojump_clock):
+    async def script(peer):
+        await peer.accept_auth()
+        await peer.ws.send_message("{}")
+        await peer.idle()
+
+    async def second(peer):
+        await peer.accept_auth()
+        await peer.idle()
+
+    async with connected(FakeNode(script, second)) as client:
+        await trio.sleep(5)
+        assert client.state is State.CONNECTED
+
+
+async def test_push_of_a_later_version_is_ignored(autojump_clock):
+    async def script(peer):
+        await peer.welcome()
+        await peer.ws.send_message('{"type":"CONFETTI","room":"lobby"}')
+        await peer.send(message(1))
+        await peer.idle()
+
+    async with connected(FakeNode(script)) as client, client.join("lobby") as room:
+        assert (await anext(room)).offset == 1
+
+
+async def test_ping_after_the_close_frame_harms_nobody(autojump_clock):
+    async def script(peer):
+        await peer.accept_auth()
+        await peer.stream.send_all(b"\x88\x02\x0f\xa1\x89\x00")  # CLOSE 4001, PING
+        await trio.sleep(1)
+
+    node = FakeNode(script)
+    async with connected(node) as client:
+        await trio.sleep(0.5)
+        assert client.status.close_code == CloseCode.SHUTDOWN
+
+
+async def test_cancelling_the_host_does_not_wait_for_the_node(autojump_clock):
     async def script(peer):
         await peer.accept_auth()
         peer.ws._reader_running = False
