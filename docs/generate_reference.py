@@ -28,13 +28,14 @@ TITLES = {
     "seeing": "Seeing what happens",
     "errors": "Errors",
 }
-# Methods without an underscore that other modules of the package call, and users need not.
+# Members without an underscore that other modules of the package use, and users need not; besides
+# those whose docstring says that they are for the library, or for the clock.
 INTERNAL = {
     "Envelope": {"deliveries", "refuse", "replied", "reserved", "stale", "taken", "withdraw"},
-    "Inbox": {"answer", "bury", "in_hand"},
-    "ReplyTo": {"pending", "to_nobody", "withdraw"},
-    "Timer": {"fire"},
+    "Inbox": {"answer", "bury"},
+    "ReplyTo": {"to_nobody", "withdraw"},
 }
+INTERNAL_WORDS = re.compile("; for the (library|clock)")
 SECTIONS = ("Args", "Returns", "Yields", "Raises", "Cancellation")
 LINE = 92  # longest signature on one line
 
@@ -90,6 +91,14 @@ def is_public(owner: str, name: str) -> bool:
     return not name.startswith("_") and name not in INTERNAL.get(owner, set())
 
 
+def is_public_method(owner: ast.ClassDef, method: ast.stmt) -> bool:
+    return (
+        isinstance(method, (ast.FunctionDef, ast.AsyncFunctionDef))
+        and is_public(owner.name, method.name)
+        and not INTERNAL_WORDS.search(docstring(method))
+    )
+
+
 def with_docstrings(body: list[ast.stmt]) -> Iterator[tuple[ast.stmt, str]]:
     """Yield each statement with the string that follows it, or nothing."""
     for node, following in zip(body, [*body[1:], ast.Pass()], strict=True):
@@ -114,8 +123,8 @@ def render(docstring: str, *, tag: str = "py") -> str:
     out: list[str] = []
     code: list[str] = []
     for paragraph in re.split(r"\n\s*\n", docstring.strip()):
-        if is_code(paragraph):
-            code.append(paragraph)
+        if paragraph.startswith("    ") or is_code(paragraph):
+            code.append(textwrap.dedent(paragraph))
             continue
         out += as_code(code, tag)
         code = []
@@ -123,7 +132,7 @@ def render(docstring: str, *, tag: str = "py") -> str:
         if head.rstrip(":") in SECTIONS and head.endswith(":"):
             out.append(render_section(head.rstrip(":"), textwrap.dedent(rest)))
         else:
-            out.append(" ".join(paragraph.split()))
+            out.append(" ".join(paragraph.split()).replace("::", ":"))
     return "\n\n".join([*out, *as_code(code, tag)])
 
 
@@ -313,7 +322,7 @@ def properties(node: ast.ClassDef) -> Iterator[tuple[str, str]]:
     for method in node.body:
         if not isinstance(method, ast.FunctionDef) or "property" not in decorators(method):
             continue
-        if is_public(node.name, method.name):
+        if is_public_method(node, method):
             assert method.returns is not None
             yield f"{method.name}: {source(method.returns)}", docstring(method)
 
@@ -337,7 +346,7 @@ def methods(node: ast.ClassDef) -> Iterator[str]:
     for method in node.body:
         if not isinstance(method, (ast.FunctionDef, ast.AsyncFunctionDef)):
             continue
-        if "property" in decorators(method) or not is_public(node.name, method.name):
+        if "property" in decorators(method) or not is_public_method(node, method):
             continue
         yield f"#### {node.name}.{method.name}"
         yield fenced(function_signature(method, method.name))
