@@ -255,7 +255,7 @@ export class Chat {
     const since = room.epoch === null ? undefined : { epoch: room.epoch, offset: room.position };
     try {
       const reply = await this.#connection.request({ type: "JOIN", room: name, since });
-      this.#update(name, (now) => reduce.joined(now, reply, this.#bookmarks.get(name) ?? null));
+      this.#update(name, (now) => reduce.joined(now, reply, this.state.user, this.#bookmarks.get(name)));
     } catch (error) {
       if (error instanceof Refused) this.#joinRefused(name, error);
       return;
@@ -288,6 +288,7 @@ export class Chat {
     // Not joined: it goes out after the JOIN_OK.
     if (!room?.joined || !pending || this.#publishing.has(key)) return;
     this.#publishing.add(key);
+    this.#update(name, (now) => reduce.pendingChanged(now, key, { sent: true }));
     try {
       const command = { type: "PUBLISH", room: name, key, content: pending.content };
       const ack = await this.#connection.request(command);

@@ -16,6 +16,8 @@
  * @property {number} timestamp ms, our clock
  * @property {string | null} problem why it failed; null while it is on its way
  * @property {number} tries how often the node refused it for now
+ * @property {boolean} sent a PUBLISH went out, on this connection or an earlier one
+ * @property {boolean} landed it came back among the missed messages: shown there, until its ACK
  *
  * @typedef {object} Gap messages that were not sent to us
  * @property {number} from @property {number} to @property {string} reason
@@ -82,13 +84,14 @@ export function newRoom(name) {
  *
  * @param {Room} room
  * @param {Frame} reply
+ * @param {string} user us
  * @param {{epoch: string, read: number} | null} remembered what the user had seen in an earlier visit
  * @returns {Room}
  */
-export function joined(room, reply, remembered = null) {
+export function joined(room, reply, user, remembered = null) {
   const entered = { ...room, joined: true, problem: null, memberCount: reply.members };
   if (reply.recovered) {
-    const whole = merge(entered, reply.messages);
+    const whole = merge({ ...entered, pending: landed(room.pending, reply.messages, user) }, reply.messages);
     return { ...whole, position: Math.max(whole.position, reply.offset) };
   }
   const known = room.epoch !== null ? room : remembered;
@@ -99,6 +102,24 @@ export function joined(room, reply, remembered = null) {
     read: stillValid ? known.read : reply.offset,
     restarted: room.epoch !== null && room.epoch !== reply.epoch,
   };
+}
+
+/**
+ * What was stored while its ACK was lost stands among the missed messages. It is published again
+ * under its key all the same, and only then known to be this one; until then it must not show twice.
+ *
+ * @param {readonly Pending[]} pending
+ * @param {readonly Message[]} missed
+ * @param {string} user us
+ * @returns {Pending[]}
+ */
+function landed(pending, missed, user) {
+  const own = missed.filter((message) => message.user === user).map((message) => message.content);
+  return pending.map((each) => {
+    const place = each.sent ? own.indexOf(each.content) : -1;
+    if (place >= 0) own.splice(place, 1);
+    return { ...each, landed: place >= 0 };
+  });
 }
 
 /**
@@ -284,7 +305,7 @@ export function withoutExpiredTyping(room, now) {
 
 /** @param {Room} room @param {string} key @param {string} content @param {number} timestamp @returns {Room} */
 export function written(room, key, content, timestamp) {
-  const pending = { key, content, timestamp, problem: null, tries: 0 };
+  const pending = { key, content, timestamp, problem: null, tries: 0, sent: false, landed: false };
   return { ...room, pending: [...room.pending, pending] };
 }
 

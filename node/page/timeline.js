@@ -94,6 +94,7 @@ export function timelineRows(room, user, now) {
   for (const gap of gaps) interrupt(gapRow(room, gap));
   for (const row of cueRows(room.cues.slice(cue))) interrupt(row);
   for (const pending of room.pending) {
+    if (pending.landed && pending.problem === null) continue;
     say({
       key: `pending ${pending.key}`,
       user,

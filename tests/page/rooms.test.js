@@ -11,7 +11,7 @@ const message = (offset, { user = "ben", epoch = "e1", content = `line ${offset}
 const joinOk = (offset, more = {}) => ({ epoch: "e1", offset, recovered: false, messages: [], members: 1, ...more });
 const history = (messages, more = false) => ({ epoch: "e1", messages, more });
 const offsets = (room) => room.messages.map((each) => each.offset);
-const joinedAt = (offset) => rooms.joined(rooms.newRoom("lobby"), joinOk(offset));
+const joinedAt = (offset) => rooms.joined(rooms.newRoom("lobby"), joinOk(offset), "ada");
 
 test("a message that comes twice is kept once", () => {
   let room = joinedAt(0);
@@ -53,15 +53,24 @@ test("our message that came back with the recovery and then its ACK stands there
   let room = rooms.written(joinedAt(0), "k", "hello", 5);
   room = rooms.disconnected(room);
   const missed = [message(1, { user: "ada", content: "hello" })];
-  room = rooms.joined(room, joinOk(1, { recovered: true, messages: missed }));
+  room = rooms.joined(room, joinOk(1, { recovered: true, messages: missed }), "ada");
   room = rooms.acknowledged(room, "k", { epoch: "e1", offset: 1, message_id: 1, timestamp: 1 }, "ada");
   assert.deepEqual(offsets(room), [1]);
   assert.deepEqual(room.pending, []);
 });
 
+test("a stored message whose ACK was lost is shown once even before its ACK", () => {
+  let room = joinedAt(0);
+  for (const key of ["k1", "k2", "k3"]) room = rooms.written(room, key, "same words", 5);
+  for (const key of ["k1", "k2"]) room = rooms.pendingChanged(room, key, { sent: true });
+  const missed = [1, 2, 3].map((each) => message(each, { user: each === 3 ? "ben" : "ada", content: "same words" }));
+  room = rooms.joined(rooms.disconnected(room), joinOk(3, { recovered: true, messages: missed }), "ada");
+  assert.deepEqual(room.pending.map((each) => each.landed), [true, true, false]);
+});
+
 test("a recovered join keeps what is there and adds what was missed", () => {
   let room = rooms.received(joinedAt(0), message(1));
-  room = rooms.joined(rooms.disconnected(room), joinOk(3, { recovered: true, messages: [message(2), message(3)] }));
+  room = rooms.joined(rooms.disconnected(room), joinOk(3, { recovered: true, messages: [message(2), message(3)] }), "ada");
   assert.deepEqual(offsets(room), [1, 2, 3]);
   assert.equal(room.position, 3);
   assert.equal(room.restarted, false);
@@ -70,7 +79,7 @@ test("a recovered join keeps what is there and adds what was missed", () => {
 test("without recovery the list starts afresh and the unsent stays", () => {
   let room = rooms.received(joinedAt(0), message(1));
   room = rooms.written(room, "k", "unsent", 5);
-  room = rooms.joined(room, joinOk(900));
+  room = rooms.joined(room, joinOk(900), "ada");
   assert.deepEqual(offsets(room), []);
   assert.equal(room.history, "no");
   assert.equal(room.position, 900);
@@ -79,7 +88,7 @@ test("without recovery the list starts afresh and the unsent stays", () => {
 
 test("another epoch is said and its offsets never mix with the old ones", () => {
   let room = rooms.received(joinedAt(0), message(1));
-  room = rooms.joined(room, joinOk(5, { epoch: "e2" }));
+  room = rooms.joined(room, joinOk(5, { epoch: "e2" }), "ada");
   assert.equal(room.restarted, true);
   room = rooms.received(room, message(6));
   assert.deepEqual(offsets(room), []);
@@ -103,7 +112,7 @@ test("a GAP moves the position on, counts what is missing, and shrinks as it is 
 });
 
 test("a gap before the first page is not missing while older pages can be read", () => {
-  let room = rooms.joined(joinedAt(0), joinOk(500));
+  let room = rooms.joined(joinedAt(0), joinOk(500), "ada");
   room = rooms.gapped(room, { epoch: "e1", from: 1, to: 500, reason: "too_many" });
   room = rooms.historyRead(room, history([499, 500].map((each) => message(each)), true), "latest");
   assert.equal(rooms.missing(room, room.gaps[0]), 0);
@@ -119,9 +128,9 @@ test("unread counts the others' messages after the last one seen", () => {
 
 test("what was read in an earlier visit counts from there, in the same epoch only", () => {
   const fresh = rooms.newRoom("lobby");
-  assert.equal(rooms.unread(rooms.joined(fresh, joinOk(10), { epoch: "e1", read: 7 }), "ada"), 3);
-  assert.equal(rooms.unread(rooms.joined(fresh, joinOk(10), { epoch: "e0", read: 7 }), "ada"), 0);
-  assert.equal(rooms.unread(rooms.joined(fresh, joinOk(10), { epoch: "e1", read: 70 }), "ada"), 0);
+  assert.equal(rooms.unread(rooms.joined(fresh, joinOk(10), "ada", { epoch: "e1", read: 7 }), "ada"), 3);
+  assert.equal(rooms.unread(rooms.joined(fresh, joinOk(10), "ada", { epoch: "e0", read: 7 }), "ada"), 0);
+  assert.equal(rooms.unread(rooms.joined(fresh, joinOk(10), "ada", { epoch: "e1", read: 70 }), "ada"), 0);
 });
 
 test("a reload of somebody is neither an exit nor an entrance", () => {
@@ -136,7 +145,7 @@ test("a reload of somebody is neither an exit nor an entrance", () => {
 
 test("who comes back after our connection was lost does not enter again", () => {
   let room = rooms.present(joinedAt(0), { members: [{ user: "ben", connections: 1 }] });
-  room = rooms.joined(rooms.disconnected(room), joinOk(0, { recovered: true }));
+  room = rooms.joined(rooms.disconnected(room), joinOk(0, { recovered: true }), "ada");
   room = rooms.cameOrWent(room, { type: "JOINED", user: "ben", members: 2 });
   assert.deepEqual(room.cues, []);
 });

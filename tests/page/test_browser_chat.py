@@ -33,6 +33,17 @@ CHROMIUM_FLAGS = [
 START_SECONDS = 20
 COME_BACK_MS = 60_000  # the longest wait between two tries is 30 s, and a try may fail once more
 
+WATCH_FOR_DOUBLES = """() => {
+    window.doubles = new Set();
+    new MutationObserver(() => {
+        const seen = new Set();
+        for (const words of document.querySelectorAll('.line .words')) {
+            if (seen.has(words.textContent)) window.doubles.add(words.textContent);
+            seen.add(words.textContent);
+        }
+    }).observe(document.querySelector('#lines'), { childList: true, subtree: true });
+}"""
+
 Page = Any  # playwright.sync_api.Page: the module may be missing, and is imported where it is used
 
 
@@ -162,6 +173,13 @@ class Person:
     def lines(self) -> list[str]:
         return [str(text) for text in self.page.locator(".line .words").all_text_contents()]
 
+    def watch_for_doubles(self) -> None:
+        """Look at every state of the list from now on, however short it lasts."""
+        self.page.evaluate(WATCH_FOR_DOUBLES)
+
+    def doubles(self) -> list[str]:
+        return [str(text) for text in self.page.evaluate("[...window.doubles]")]
+
     def unsent(self) -> int:
         return int(self.page.locator(".line.sending, .line.failed").count())
 
@@ -216,6 +234,8 @@ def test_a_flood_through_a_kill_arrives_exactly_once_and_in_order(
     """Forty messages, the node killed among them: each there once, in the order it was written."""
     ada = Person(browser, node, "Ada")
     ben = Person(browser, node, "Ben")
+    ada.watch_for_doubles()
+    ben.watch_for_doubles()
     written = [f"line {number}" for number in range(40)]
     for number, words in enumerate(written):
         ada.say(words)
@@ -227,6 +247,7 @@ def test_a_flood_through_a_kill_arrives_exactly_once_and_in_order(
         person.wait_connected()
         person.wait_for(written[-1])
     assert ada.lines() == ben.lines() == written
+    assert ada.doubles() == ben.doubles() == []
     assert ada.complaints == ben.complaints == []
 
 

@@ -63,7 +63,8 @@ test("entrances between two lines are one stage direction", () => {
 });
 
 test("an entrance stands between what was said before and after it", () => {
-  const joined = rooms.joined(rooms.newRoom("lobby"), { epoch: "e1", offset: 1, recovered: false, messages: [], members: 1 });
+  const joinOk = { epoch: "e1", offset: 1, recovered: false, messages: [], members: 1 };
+  const joined = rooms.joined(rooms.newRoom("lobby"), joinOk, "ada");
   let room = rooms.cameOrWent(joined, { type: "JOINED", user: "cy", members: 2 });
   const [first, second] = roomOf([["ben", NOON], ["ben", NOON]]).messages;
   room = rooms.received(room, second);
