@@ -46,7 +46,6 @@ class Core:
         self.tree = tree
         self.spec = spec
         self.path = path
-        self.context = context
         self.child = child
         """Its place under its own supervisor; None for the root."""
         self.alive = False
