@@ -13,7 +13,7 @@ from greenroom.actors import recovery
 from greenroom.actors.archive import Load, Loaded, OutOfOrder, Read, Store, Writer
 from greenroom.actors.audience import Audience
 from greenroom.actors.cast import Cast
-from greenroom.actors.history import answer
+from greenroom.actors.history import GoOn, answer
 from greenroom.actors.ledger import RoomLedger
 from greenroom.actors.paging import check_position, from_ring, page_limit, page_of
 from greenroom.actors.pipeline import Arrival, InFlight, Lineup, Pending, Pipeline
@@ -46,13 +46,15 @@ from greenroom.supervisor import (
     NoReply,
 )
 
+FILL_AGAIN_SECONDS: Final = 1.0
+"""After a hole could not be filled because the archive could not read."""
 MOST_ATTEMPTS: Final = 3
 """A read that crashed the archive this often is not asked again."""
 
 Outcome = Completion[Any, Any]  # Any: labels and values of all our questions
 
 
-class EpochChanged(Exception):
+class HistoryReplaced(Exception):
     """The history was replaced under a living room; everything it remembers is worthless."""
 
 
@@ -195,7 +197,7 @@ class DurableHistory:
                 continue
             stored = outcome.message
             if stored.epoch != lineup.head.epoch:
-                raise EpochChanged(self._room)
+                raise HistoryReplaced(self._room)
             entry = remember(stored)
             self._ledger.accepted += 1
             item.reply_to.reply(
@@ -228,14 +230,19 @@ class DurableHistory:
 
     async def _filled(self, outcome: Outcome) -> None:
         self._filling = False
+        if isinstance(outcome.error, (StoreUnavailable, ActorCrashed, NoReply, ActorStopped)):
+            self._inbox.send_after(FILL_AGAIN_SECONDS, GoOn(self._deliver))
+            return
         lineup = self._lineup
         assert lineup is not None  # noqa: S101 - as above
-        if not isinstance(outcome.error, (StoreUnavailable, ActorCrashed, NoReply, ActorStopped)):
-            for stored in outcome.unwrap():
-                if stored.epoch != lineup.head.epoch:
-                    raise EpochChanged(self._room)
-                lineup.add(Arrival(remember(stored), None, fresh=False))
+        before = lineup.head
+        for stored in outcome.unwrap():
+            if stored.epoch != before.epoch:
+                raise HistoryReplaced(self._room)
+            lineup.add(Arrival(remember(stored), None, fresh=False))
         await self._deliver()
+        if lineup.head == before:
+            raise HistoryReplaced(self._room)  # what we had acknowledged is not there
 
     def _refuse(self, items: Sequence[Pending], code: ErrorCode) -> None:
         self._ledger.refused[code.message] += len(items)

@@ -3,11 +3,20 @@
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Protocol
 
+import attrs
+
 from greenroom.actors.room_messages import JoinRoom, PublishTo, ReadHistory
 from greenroom.supervisor import Completion, Envelope
 
 Continuation = Callable[[Completion[Any, Any]], Awaitable[None]]
 """The label of a request to another actor: what to do with its outcome, in the room's own loop."""
+
+
+@attrs.frozen
+class GoOn:
+    """Timer: do this now, in the room's own loop."""
+
+    with_what: Callable[[], Awaitable[None]]
 
 
 class History(Protocol):

@@ -49,6 +49,7 @@ class FakeStore:
         self.commits: list[int] = []
         self.reads = 0
         self.away = False
+        self.cannot_read = False
         self.commit_then_fail = 0
         """So many commits store their batch and then say that nobody knows."""
         self.delay_seconds = 0.0
@@ -111,6 +112,8 @@ class FakeStore:
 
     async def read(self, room, *, after=None, before=None, limit):
         await self._answer()
+        if self.cannot_read:
+            raise StoreUnavailable("no reading")
         if self.read_delay_seconds:
             await trio.sleep(self.read_delay_seconds)
         self.reads += 1

@@ -425,6 +425,36 @@ async def test_what_was_stored_without_our_knowing_is_delivered_before_what_foll
         assert [m["content"] for m in await messages(bob, 2)] == ["one", "two"]
 
 
+async def test_a_hole_waits_until_the_archive_can_read_again(autojump_clock):
+    async with open_stage(commit_patience_seconds=0) as stage:
+        ann = await stage.member("ann", "lobby")
+        bob = await stage.member("bob", "lobby")
+        stage.store.commit_then_fail = 1
+        stage.store.cannot_read = True
+        assert (await ann.publish("lobby", "one"))["code"] == 108
+        assert (await ann.publish("lobby", "two"))["offset"] == 2
+        assert await nothing_comes(bob, "MESSAGE")
+        stage.store.cannot_read = False
+        assert [m["content"] for m in await messages(bob, 2)] == ["one", "two"]
+        # Its sender had been told that "one" failed, so it hears of it too; "two" it has an ACK for.
+        assert (await ann.next("MESSAGE"))["content"] == "one"
+        assert await nothing_comes(ann, "MESSAGE")
+
+
+async def test_history_put_back_under_a_living_room_is_a_gap(autojump_clock):
+    async with open_stage() as stage:
+        ann = await stage.member("ann", "lobby")
+        bob = await stage.member("bob", "lobby")
+        await ann.publish("lobby", "one")
+        stage.store.epochs["lobby"] = "another"
+        stage.store.rows.clear()
+        stage.store.hashes.clear()
+        reply = await ann.publish("lobby", "two")
+        assert (reply["epoch"], reply["offset"]) == ("another", 1)
+        gap = await bob.next("GAP")
+        assert (gap["epoch"], gap["reason"]) == ("another", "epoch")
+
+
 async def test_a_backlog_that_is_full_refuses_with_108(autojump_clock):
     async with open_stage(backlog_messages=20, batches_in_flight=100, batch_messages=10) as stage:
         clients = [await stage.member(f"u{number}", "lobby") for number in range(4)]
