@@ -436,7 +436,7 @@ async def test_a_hole_waits_until_the_archive_can_read_again(autojump_clock):
         assert await nothing_comes(bob, "MESSAGE")
         stage.store.cannot_read = False
         assert [m["content"] for m in await messages(bob, 2)] == ["one", "two"]
-        # Its sender had been told that "one" failed, so it hears of it too; "two" it has an ACK for.
+        # Its sender was told that "one" had failed, so it hears of it; "two" was acknowledged.
         assert (await ann.next("MESSAGE"))["content"] == "one"
         assert await nothing_comes(ann, "MESSAGE")
 
