@@ -1,4 +1,4 @@
-"""Somebody else's WebSocket library, and `docs/protocol.md`: nothing of ours on the client's side."""
+"""Somebody else's WebSocket library and `docs/protocol.md`: no code of ours in the client."""
 
 import json
 import os
