@@ -145,10 +145,10 @@ class FakeNode:
         if number >= len(self.scripts):
             raise ConnectionRefusedError("nobody listens")
         ours, theirs = trio.testing.memory_stream_pair()
-        self.nursery.start_soon(self._serve, theirs, number)
+        self.nursery.start_soon(self.serve, theirs, number)
         return ours
 
-    async def _serve(self, stream: trio.abc.Stream, number: int) -> None:
+    async def serve(self, stream: trio.abc.Stream, number: int) -> None:
         async with trio.open_nursery() as nursery:
             request = await wrap_server_stream(nursery, stream)
             ws = await request.accept(subprotocol=request.proposed_subprotocols[0])
