@@ -112,16 +112,13 @@ async def _show_presence(room: Room, show: Show) -> None:
 
 
 async def _show_states(client: Client, show: Show) -> None:
-    quiet = True  # until something goes wrong, a connection is nothing to talk about
+    trouble = False  # until something goes wrong, a connection is nothing to talk about
     async for status in client.state_changes():
-        if status.state is State.CLOSED:
-            return
-        troubled = status.state is not State.CONNECTED and (
-            status.detail != "" or status.state is State.UNREACHABLE
-        )
-        if troubled or not quiet:
+        connected = status.state is State.CONNECTED
+        waiting = status.state is State.UNREACHABLE or status.retry_in_seconds is not None
+        if waiting or (connected and trouble):
             show(status_line(status))
-        quiet = not troubled
+            trouble = not connected
 
 
 def _first(group: BaseExceptionGroup[ClientError | ValueError]) -> ClientError | ValueError:
