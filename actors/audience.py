@@ -39,7 +39,11 @@ class Audience:
         self._room = room
         self._ledger = ledger
         self._by_connection: dict[Ref[object], Subscription] = {}
-        self.members = Members[Subscription](room)
+        told: set[str] | None = inbox.saved
+        if told is None:
+            told = set()
+            inbox.save(told)
+        self.members = Members[Subscription](room, told=told)
         self.head = Head("", 0)
         """The last message that was handed to the members."""
         self.ring = Ring(max_messages=limits.ring_messages, max_bytes=limits.ring_bytes)
@@ -54,7 +58,7 @@ class Audience:
         """
         member = request.member
         again = member.gate is Gate.OPEN
-        self.members.add(member, silently=again)
+        self.members.add(member)
         self._by_connection[member.connection] = member
         self._inbox.watch(member.connection)
         if isinstance(outcome, Lost):

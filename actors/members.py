@@ -35,13 +35,16 @@ class Members(Generic[S]):
     """
 
     room: str
-    _connections: dict[S, None] = attrs.field(
-        factory=dict[S, None]
-    )  # insertion order: delivery order
-    _tabs: dict[str, int] = attrs.field(factory=dict[str, int])  # {user: connections in the room}
-    _changes: dict[str, bool] = attrs.field(
-        factory=dict[str, bool]
-    )  # {user: came (True) or went (False)}
+    told: set[str] = attrs.field(factory=set[str])
+    """Users whom the members believe to be here. A room keeps it over a crash: who is then back at
+    the next telling was never gone, and who is not has left."""
+    _connections: dict[S, None] = attrs.field(factory=dict[S, None], init=False)  # delivery order
+    _tabs: dict[str, int] = attrs.field(factory=dict[str, int], init=False)
+    # {user: connections in the room}
+    _to_check: dict[str, None] = attrs.field(init=False)  # users, in the order of their changes
+
+    def __attrs_post_init__(self) -> None:
+        self._to_check = dict.fromkeys(self.told)
 
     def __len__(self) -> int:
         return len(self._connections)
@@ -59,18 +62,18 @@ class Members(Generic[S]):
 
     @property
     def changed(self) -> bool:
-        """Whether there is something to tell."""
-        return bool(self._changes)
+        """Whether there may be something to tell."""
+        return bool(self._to_check)
 
-    def add(self, member: S, *, silently: bool = False) -> None:
-        """A connection has joined. `silently`: it was here before the room crashed."""
+    def add(self, member: S) -> None:
+        """A connection has joined."""
         if member in self._connections:
             return
         self._connections[member] = None
         tabs = self._tabs.get(member.user, 0)
         self._tabs[member.user] = tabs + 1
-        if tabs == 0 and not silently:
-            self._note(member.user, came=True)
+        if tabs == 0:
+            self._to_check[member.user] = None
 
     def remove(self, member: S) -> bool:
         """A connection has left or vanished; False if it was not here."""
@@ -82,7 +85,7 @@ class Members(Generic[S]):
             self._tabs[member.user] = tabs
         else:
             del self._tabs[member.user]
-            self._note(member.user, came=False)
+            self._to_check[member.user] = None
         return True
 
     def present(self) -> tuple[Member, ...]:
@@ -91,7 +94,13 @@ class Members(Generic[S]):
 
     def take_changes(self) -> list[Joined | Left]:
         """What to tell the members now; asking again brings only what is new."""
-        changes, self._changes = self._changes, {}
+        changes = {
+            user: came
+            for user in self._to_check
+            if (came := user in self._tabs) is not (user in self.told)
+        }
+        self._to_check.clear()
+        self.told.symmetric_difference_update(changes)
         if not changes:
             return []
         count = self.users
@@ -102,9 +111,3 @@ class Members(Generic[S]):
             ]
         kind = Joined if any(changes.values()) else Left
         return [kind(room=self.room, members=count)]
-
-    def _note(self, user: str, *, came: bool) -> None:
-        if self._changes.get(user, came) is not came:
-            del self._changes[user]  # the opposite was not told yet: nothing happened
-        else:
-            self._changes[user] = came

@@ -152,6 +152,7 @@ class Floor:
         self._audience = audience
         self._history = history
         self._limits = limits
+        self._rejoining = inbox.incarnation > 1
         self._telling: Timer | None = None
         self._ending: Timer | None = None
         self.over = False
@@ -214,7 +215,10 @@ class Floor:
     def set_timers(self) -> None:
         """Arm what the last batch made necessary."""
         if self._audience.members.changed and self._telling is None:
-            self._telling = self._inbox.send_after(self._limits.presence_seconds, TellChanges())
+            seconds = self._limits.presence_seconds
+            if self._rejoining:  # who was here before the crash has this long to come back
+                seconds, self._rejoining = self._limits.rejoin_seconds, False
+            self._telling = self._inbox.send_after(seconds, TellChanges())
         if not len(self._audience.members):
             if self._ending is None:
                 self._ending = self._inbox.send_after(self._limits.empty_room_seconds, EndIfEmpty())

@@ -68,6 +68,8 @@ class CastLimits:
     """How long a room without members stays."""
     presence_seconds: float = 0.1
     """JOINED and LEFT are collected for so long."""
+    rejoin_seconds: float = 2.0
+    """After a room's crash, who has not come back by then has left."""
 
     backlog_messages: int = 10_000
     backlog_bytes: int = 16 * 1024 * 1024

@@ -151,10 +151,22 @@ async def test_presence_after_a_room_crash_is_what_it_was_and_nobody_is_told(aut
         await stage.member("bob", "lobby")
         await ann.next("JOINED")
         await stage.cast.rooms.ref("lobby").tell(BOOM)
-        await trio.sleep(1)
+        await trio.sleep(5)
         present = await ann.ask("PRESENCE", room="lobby")
         assert sorted(member["user"] for member in present["members"]) == ["ann", "bob"]
         assert ann.pushed == []
+
+
+async def test_who_vanishes_while_the_room_is_down_is_told_when_it_is_back(autojump_clock):
+    async with open_stage() as stage:
+        ann = await stage.member("ann", "lobby")
+        bob = await stage.member("bob", "lobby")
+        await ann.next("JOINED")
+        stage.store.delay_seconds = 1
+        await stage.cast.rooms.ref("lobby").tell(BOOM)
+        await bob.stream.aclose()
+        left = await ann.next("LEFT")
+        assert (left["user"], left["members"]) == ("bob", 1)
 
 
 @pytest.mark.parametrize("seed", range(4))

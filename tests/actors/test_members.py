@@ -32,7 +32,7 @@ def test_changes_that_cancel_each_other_out_are_not_told():
     ann = Tab("ann")
     members.add(ann)
     members.remove(ann)
-    assert not members.changed
+    assert told(members) == []
     members.add(ann)
     told(members)
     members.remove(ann)
@@ -40,11 +40,16 @@ def test_changes_that_cancel_each_other_out_are_not_told():
     assert told(members) == []
 
 
-def test_who_comes_back_after_a_crash_is_not_told():
-    members = Members("lobby")
-    members.add(Tab("ann"), silently=True)
-    assert told(members) == []
-    assert [(m.user, m.connections) for m in members.present()] == [("ann", 1)]
+def test_after_a_crash_who_is_back_is_not_told_and_who_is_not_has_left():
+    before = Members("lobby")
+    before.add(Tab("ann"))
+    before.add(Tab("bob"))
+    told(before)
+    members = Members("lobby", told=before.told)
+    members.add(Tab("ann"))
+    members.add(Tab("carl"))
+    assert sorted(told(members)) == [("Joined", "carl", 2), ("Left", "bob", 2)]
+    assert [(m.user, m.connections) for m in members.present()] == [("ann", 1), ("carl", 1)]
 
 
 def test_above_100_users_only_the_count_is_told():
