@@ -186,6 +186,11 @@ addEventListener("hashchange", () => {
 addEventListener("online", () => {
   if (chat?.state.connection.state === "DISCONNECTED") chat.retryNow();
 });
+addEventListener("beforeunload", (event) => {
+  // What the node has not taken lives in this page alone: the browser asks before it is gone.
+  const rooms = [...(chat?.state.rooms.values() ?? [])];
+  if (rooms.some((room) => room.pending.length > 0)) event.preventDefault();
+});
 document.addEventListener("keydown", (event) => {
   if (!event.altKey || event.ctrlKey || event.metaKey) return;
   if (event.key !== "ArrowUp" && event.key !== "ArrowDown") return;

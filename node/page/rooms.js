@@ -276,7 +276,7 @@ function withCue(room, user, entered) {
   const after = Math.max(room.position, room.messages.at(-1)?.offset ?? 0);
   const opposite = room.cues.findLastIndex((cue) => cue.user === user);
   if (opposite >= 0 && room.cues[opposite].entered !== entered && room.cues[opposite].after === after) {
-    return room.cues.toSpliced(opposite, 1);
+    return room.cues.filter((_, index) => index !== opposite);
   }
   return [...room.cues, { user, entered, after }].slice(-MAX_CUES);
 }

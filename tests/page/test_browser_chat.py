@@ -344,3 +344,23 @@ def test_a_phone_gets_drawers_and_the_keyboard_gets_everywhere(
     width = ada.page.evaluate("document.documentElement.scrollWidth")
     assert width <= 390
     assert ada.complaints == []
+
+
+def test_what_was_not_sent_is_not_lost_without_a_question(node: RunningNode, browser: Any) -> None:
+    """Closing the page asks first while a message waits for the node, and only then."""
+    ada = Person(browser, node, "Ada")
+    asked: list[str] = []
+    ada.page.on("dialog", lambda dialog: (asked.append(dialog.type), dialog.dismiss()))
+    ada.say("stored")
+    ada.wait_for("stored")
+    node.kill()
+    ada.say("not stored")
+    ada.page.locator(".line.sending").wait_for()
+    ada.page.close(run_before_unload=True)
+    ada.page.wait_for_timeout(300)
+    assert asked == ["beforeunload"]
+    assert "not stored" in ada.lines()
+    node.start()
+    ada.wait_for("not stored")
+    ada.page.close(run_before_unload=True)
+    assert asked == ["beforeunload"]
