@@ -372,6 +372,6 @@ def _raise_all(errors: list[BaseException]) -> None:
         if len(errors) == 1 and isinstance(errors[0], trio.Cancelled):
             raise errors[0]
         if errors:
-            raise BaseExceptionGroup("the supervision tree ended", errors) from None
+            raise BaseExceptionGroup("the supervision tree ended", [*errors]) from None
     finally:
         errors.clear()  # the traceback holds this frame

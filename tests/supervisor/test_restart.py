@@ -277,6 +277,18 @@ async def test_a_transient_nested_supervisor_that_gave_up_is_not_restarted(autoj
         assert sup.snapshot().children[0].state is ChildState.STOPPED
 
 
+async def test_the_error_that_ends_a_tree_shows_what_is_in_it(autojump_clock):
+    """`repr` and `args` of an exception group come from the list it was made of."""
+    probe = Probe()
+    limit = RestartLimit(max_restarts=0)
+    with pytest.raises(ExceptionGroup) as info:
+        async with open_supervisor([probe.spec("a")], limit=limit):
+            await settle()
+            probe.crash()
+            await trio.sleep_forever()
+    assert "RestartLimitExceeded" in repr(info.value)
+
+
 async def test_escalation_goes_through_the_levels(autojump_clock):
     probe = Probe()
     none = RestartLimit(max_restarts=0)
