@@ -33,12 +33,12 @@ class Client:
     @property
     def state(self) -> State:
         """DISCONNECTED, CONNECTED, UNREACHABLE or CLOSED."""
-        return self._engine.status.state
+        return self._engine.standing.status.state
 
     @property
     def status(self) -> Status:
         """The state with what led to it, and when the next try begins."""
-        return self._engine.status
+        return self._engine.standing.status
 
     @property
     def user(self) -> str | None:
@@ -50,8 +50,8 @@ class Client:
 
         The iteration ends after CLOSED. A slow reader loses the oldest.
         """
-        subscription = self._engine.statuses.subscribe()
-        subscription.tell(self._engine.status)
+        subscription = self._engine.standing.changes.subscribe()
+        subscription.tell(self._engine.standing.status)
         return subscription
 
     async def wait_connected(self) -> None:
@@ -63,7 +63,7 @@ class Client:
         await trio.lowlevel.checkpoint()
         while self.state is not State.CONNECTED:
             self._engine.check_open()
-            await self._engine.wait_status_change()
+            await self._engine.standing.wait_change()
 
     @asynccontextmanager
     async def join(self, room: str, *, since: Position | None = None) -> AsyncGenerator[Room]:

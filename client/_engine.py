@@ -16,7 +16,8 @@ from greenroom.client._errors import ClientClosed, CommandRefused
 from greenroom.client._link import Ending
 from greenroom.client._membership import Membership
 from greenroom.client._request import AnyRequest, Request
-from greenroom.client._status import Broadcast, Status
+from greenroom.client._standing import Standing
+from greenroom.client._status import Broadcast
 from greenroom.client._target import Connector, Target
 from greenroom.protocol import (
     MAX_PUBLISHES_IN_FLIGHT,
@@ -32,12 +33,10 @@ from greenroom.protocol import (
     ReconnectPolicy,
     Refresh,
     RefreshOk,
-    State,
     TokenExpiring,
     Typing,
     drain_delay,
     may_reconnect,
-    next_state,
     reconnect_delay,
 )
 
@@ -79,11 +78,9 @@ class Engine:
         self._between = trio.CancelScope()  # around what `run` does without a connection
         self._failure: ClientClosed | None = None
         self._failure_told = False
-        self._status_changed = trio.Event()
         self.publish_slots = trio.Semaphore(MAX_PUBLISHES_IN_FLIGHT)
         """One for each PUBLISH that waits for its ACK; with none left, `publish` waits."""
-        self.status = Status(state=State.DISCONNECTED)
-        self.statuses = Broadcast[Status]()
+        self.standing = Standing()
         self.notices = Broadcast[Notice]()
         self.welcome: AuthOk | None = None
         """The latest AUTH_OK."""
@@ -93,19 +90,29 @@ class Engine:
     async def run(self) -> None:
         """Keep a connection until `stop` or until the node wants no more of us."""
         try:
-            while not self._stopped:
+            while self._begin_try():
                 ending = await self._connect_once()
-                if self._is_final(ending):
-                    self._fail(ending)
+                if self._is_over(ending):
                     return
                 wait = self._policy.disconnected(
                     trio.current_time(), told_seconds=self._told_seconds(ending)
                 )
-                self._lost(ending, retry_at=trio.current_time() + wait)
+                self.standing.move(
+                    Event.LOST,
+                    detail=ending.detail,
+                    close_code=ending.close_code,
+                    retry_at=trio.current_time() + wait,
+                )
                 await self._between_connections(trio.sleep, wait)
-                self._retrying()
         except Exception as error:  # noqa: BLE001 - told to the user by every operation, as one error
             self._fail(Ending(detail="the client failed", cause=error))
+
+    def _begin_try(self) -> bool:
+        """Say that a try begins; False if the user has closed the client meanwhile."""
+        if self.standing.is_closed:
+            return False
+        self.standing.retrying()
+        return True
 
     async def _connect_once(self) -> Ending:
         try:
@@ -142,9 +149,15 @@ class Engine:
     async def _get_token(self) -> str:
         return self._token if isinstance(self._token, str) else await self._token()
 
-    def _is_final(self, ending: Ending) -> bool:
+    def _is_over(self, ending: Ending) -> bool:
+        """Whether no connection follows the one that ended so; if it is not our own doing, fail."""
+        if self.standing.is_closed:
+            return True
         stale = ending.token_expired and isinstance(self._token, str)
-        return ending.final or stale or not may_reconnect(ending.close_code)
+        if ending.final or stale or not may_reconnect(ending.close_code):
+            self._fail(ending)
+            return True
+        return False
 
     def _told_seconds(self, ending: Ending) -> float | None:
         """What the node said about when to come back, if it did."""
@@ -161,8 +174,8 @@ class Engine:
         self._between.cancel()
         if self._connection is not None:
             self._connection.end(Ending(detail="closed", final=True))
-        if self.status.state is not State.CLOSED:
-            self._end(Status(state=State.CLOSED, detail="closed"))
+        if not self.standing.is_closed:
+            self._end(Ending(detail="closed"))
 
     def _fail(self, ending: Ending) -> None:
         if self._stopped:
@@ -170,17 +183,15 @@ class Engine:
         error = ClientClosed(ending.detail, ending.close_code, ending.http_status)
         error.__cause__ = ending.cause
         self._failure = error
-        self._end(Status(state=State.CLOSED, detail=ending.detail, close_code=ending.close_code))
+        self._end(ending)
 
-    def _end(self, status: Status) -> None:
-        next_state(self.status.state, Event.ENDED)
-        self._set_status(status)
+    def _end(self, ending: Ending) -> None:
+        self.standing.move(Event.ENDED, detail=ending.detail, close_code=ending.close_code)
         for request in (*self._waiting, *self._sent):
             self._failure_told = True  # by `wait`, which somebody does for each request
             request.fail(self.closed_error())
         for membership in list(self._memberships.values()):
             membership.end(self.closed_error())
-        self.statuses.end()
         self.notices.end()
 
     def closed_error(self) -> Exception:
@@ -193,7 +204,7 @@ class Engine:
 
     def check_open(self) -> None:
         """Raise unless the client may still connect."""
-        if self.status.state is State.CLOSED:
+        if self.standing.is_closed:
             self._failure_told = True
             raise self.closed_error()
 
@@ -202,59 +213,24 @@ class Engine:
         if self._failure is not None and not self._failure_told:
             raise self.closed_error()
 
-    # The state.
-
-    def _set_status(self, status: Status) -> None:
-        self.status = status
-        self.statuses.tell(status)
-        self._status_changed.set()
-        self._status_changed = trio.Event()
-
-    async def wait_status_change(self) -> None:
-        """Wait until `status` is another."""
-        await self._status_changed.wait()
-
-    def _move(self, event: Event) -> None:
-        state = next_state(self.status.state, event)
-        if state is not self.status.state:
-            self._set_status(Status(state=state))
-
-    def _lost(self, ending: Ending, retry_at: float) -> None:
-        if self._stopped:
-            return
-        state = next_state(self.status.state, Event.LOST)
-        self._set_status(
-            Status(
-                state=state,
-                retry_at=retry_at,
-                detail=ending.detail,
-                close_code=ending.close_code,
-            )
-        )
-
-    def _retrying(self) -> None:
-        if not self._stopped:
-            self._set_status(Status(state=State.DISCONNECTED, detail=self.status.detail))
-
     # What the connection tells (`Owner`).
 
     def opened(self, auth: AuthOk) -> None:
         """Enter the rooms again; what waits in a room follows its JOIN_OK."""
         self.welcome = auth
         self._policy.connected(trio.current_time())
-        self._move(Event.OPENED)
+        self.standing.move(Event.OPENED)
         for membership in self._memberships.values():
             membership.connected()
         self._send_waiting()
 
     def received(self) -> None:
         """Any bytes end UNREACHABLE."""
-        if self.status.state is State.UNREACHABLE:
-            self._move(Event.RECEIVED)
+        self.standing.received()
 
     def silent(self) -> None:
         """A whole heartbeat without a byte."""
-        self._move(Event.SILENT)
+        self.standing.move(Event.SILENT)
 
     def pushed(self, answer: Answer) -> None:
         """Take a push to the room it is about."""
@@ -280,8 +256,7 @@ class Engine:
     @property
     def connection(self) -> Connection | None:
         """The authenticated connection, if there is one."""
-        up = self.status.state in {State.CONNECTED, State.UNREACHABLE}
-        return self._connection if up else None
+        return self._connection if self.standing.has_socket else None
 
     def enter(self, membership: Membership) -> None:
         """Take up a room and JOIN it, now or as soon as there is a connection.
