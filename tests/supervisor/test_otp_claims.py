@@ -332,7 +332,8 @@ async def test_starting_and_stopping_twenty_times_the_children_costs_about_twent
         return time.thread_time() - before
 
     few = min([await seconds(100) for _ in range(5)])
-    assert await seconds(2000) < 100 * few
+    many = min([await seconds(2000) for _ in range(2)])
+    assert many < 100 * few
 
 
 # --- a restart loop
