@@ -354,6 +354,9 @@ class Attendance:
         if isinstance(answer, Refused):
             self._refuse(command.id, answer.code, ticket)
             return
+        if len(answer) > self._limits.max_presence_members:
+            self._refuse(command.id, ErrorCode.LIMIT_EXCEEDED, ticket)
+            return
         ticket.done()
         if command.id is not None:
             self.say(PresenceOk(id=command.id, room=command.room, members=tuple(answer)))

@@ -7,7 +7,7 @@ end, brings more.
 from collections.abc import Sequence
 
 from greenroom.actors.ports import Head
-from greenroom.actors.ring import Remembered, Ring
+from greenroom.actors.ring import Remembered, Ring, wire_size
 from greenroom.actors.room_messages import Page, ReadHistory, Refused
 from greenroom.actors.services import CastLimits
 from greenroom.protocol import ErrorCode
@@ -55,7 +55,7 @@ def page_of(
     left = limits.outbox_bytes // 2
     kept = 0
     for message in messages:
-        left -= len(message.content.encode())
+        left -= wire_size(message)
         if left < 0 and kept:
             break
         kept += 1

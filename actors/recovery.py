@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import attrs
 
 from greenroom.actors.ports import Head
-from greenroom.actors.ring import Remembered, Ring
+from greenroom.actors.ring import Remembered, Ring, wire_size
 from greenroom.protocol import GapReason, Position
 
 
@@ -83,6 +83,6 @@ def join_up(
 def _within(
     entries: Sequence[Remembered], since: int, head: Head, max_bytes: int
 ) -> Recovered | Lost:
-    if sum(len(entry.message.content.encode()) for entry in entries) > max_bytes:
+    if sum(wire_size(entry.message) for entry in entries) > max_bytes:
         return Lost(GapReason.TOO_MANY, since + 1, head.offset)
     return Recovered(entries)

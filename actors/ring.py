@@ -6,7 +6,7 @@ from itertools import islice
 
 import attrs
 
-from greenroom.protocol import Message
+from greenroom.protocol import JSON_CODEC, Message
 
 
 @attrs.frozen
@@ -16,6 +16,11 @@ class Remembered:
     message: Message
     key: str
     """With the user, tells whose connection sent it: that one has its ACK instead."""
+
+
+def wire_size(message: Message) -> int:
+    """Bytes of a message in an answer; in JSON, whose escapes can make six of one byte."""
+    return len(JSON_CODEC.encode(message))
 
 
 class Ring:

@@ -40,6 +40,8 @@ class CastLimits:
     max_members_per_room: int = 10_000
     max_history_messages: int = 100
     """Messages in one HISTORY_OK."""
+    max_presence_members: int = 1_000
+    """Users in one PRESENCE_OK, half an outbox at the longest names; of more there is no list."""
     max_recovered_messages: int = 500
     """Messages in one JOIN_OK; who missed more gets `recovered: false` and a GAP."""
 

@@ -8,7 +8,7 @@ from greenroom.actors.recovery import Lost, MustRead, Recovered, join_up, plan
 from greenroom.actors.ring import Ring
 from greenroom.protocol import GapReason, Position
 
-LIMITS = {"max_messages": 50, "max_bytes": 1000}
+LIMITS = {"max_messages": 50, "max_bytes": 2000}
 
 
 def ring_of(first: int, last: int) -> Ring:
@@ -46,9 +46,10 @@ def test_plan_refuses_more_than_one_answer_carries():
     assert outcome == Lost(GapReason.TOO_MANY, 1, 51)
 
 
-def test_plan_counts_bytes_as_bytes():
+def test_plan_counts_bytes_as_they_go_over_the_wire():
+    """400 control characters are 2,400 bytes of JSON escapes."""
     ring = Ring(max_messages=10, max_bytes=10_000)
-    ring.append(remembered(1, content="€" * 400))
+    ring.append(remembered(1, content="\x01" * 400))
     outcome = plan(Position("e", 0), Head("e", 1), ring, **LIMITS)
     assert outcome == Lost(GapReason.TOO_MANY, 1, 1)
 

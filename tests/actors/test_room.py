@@ -267,6 +267,29 @@ async def test_history_pages_backwards_and_forwards(autojump_clock, ring_message
         assert reply["code"] == 112
 
 
+async def test_content_that_swells_in_json_closes_nobody(autojump_clock):
+    """Each of ten messages is 10,000 bytes of content and 60,000 on the wire."""
+    async with open_stage(outbox_bytes=500_000) as stage:
+        ann = await stage.member("ann", "lobby")
+        for _ in range(10):
+            await ann.publish("lobby", "\x01" * 10_000)
+        bob = await stage.client("bob")
+        reply = await bob.joined("lobby", since={"epoch": "e-lobby", "offset": 0})
+        assert not reply["recovered"]
+        assert (await bob.next("GAP"))["reason"] == "too_many"
+        page = await bob.ask("HISTORY", room="lobby", limit=10)
+        assert 0 < len(page["messages"]) < 10
+        assert page["more"]
+
+
+async def test_presence_of_more_users_than_fit_is_error_106(autojump_clock):
+    async with open_stage(max_presence_members=1) as stage:
+        ann = await stage.member("ann", "lobby")
+        assert len((await ann.ask("PRESENCE", room="lobby"))["members"]) == 1
+        await stage.member("bob", "lobby")
+        assert (await ann.ask("PRESENCE", room="lobby"))["code"] == 106
+
+
 async def test_a_page_is_bounded_in_bytes(autojump_clock):
     async with open_stage(outbox_bytes=100_000) as stage:
         ann = await stage.member("ann", "lobby")
