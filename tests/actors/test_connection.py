@@ -108,11 +108,23 @@ async def test_a_token_that_ends_is_announced_and_then_closes_with_4003(autojump
     async with open_stage(heartbeat_seconds=10_000) as stage:
         client = await stage.open()
         started = trio.current_time()
-        await client.ask("AUTH", token=stage.token("ann", lifetime_seconds=100))
-        assert (await client.next("TOKEN_EXPIRING"))["expires"] == 1_800_000_100_000
-        assert trio.current_time() - started == pytest.approx(40, abs=0.1)
+        await client.ask("AUTH", token=stage.token("ann", lifetime_seconds=200))
+        assert (await client.next("TOKEN_EXPIRING"))["expires"] == 1_800_000_200_000
+        assert trio.current_time() - started == pytest.approx(140, abs=0.1)
         assert await client.close_code() == 4003
-        assert trio.current_time() - started == pytest.approx(100, abs=0.1)
+        assert trio.current_time() - started == pytest.approx(200, abs=0.1)
+
+
+async def test_a_short_token_is_announced_at_half_its_time_also_after_a_refresh(autojump_clock):
+    """Warned a fixed 60 s before, a client with 20 s tokens would refresh without a pause."""
+    async with open_stage(heartbeat_seconds=10_000) as stage:
+        client = await stage.open()
+        started = trio.current_time()
+        await client.ask("AUTH", token=stage.token("ann", lifetime_seconds=20))
+        for refreshes in (1, 2, 3):
+            await client.next("TOKEN_EXPIRING")
+            assert trio.current_time() - started == pytest.approx(10 * refreshes, abs=1.1)
+            await client.ask("REFRESH", token=stage.token("ann", lifetime_seconds=20))
 
 
 async def test_refresh_moves_the_end(autojump_clock):

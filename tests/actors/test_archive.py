@@ -1,0 +1,78 @@
+"""The archive, asked directly: group commit, order, barriers, reads beside commits."""
+
+import pytest
+import trio
+from cast_pieces import new_message
+from cast_stage import FakeStore, open_stage
+
+from greenroom.actors.archive import Load, OutOfOrder, Read, Store, Writer
+from greenroom.actors.ports import Head, StoreUnavailable
+
+
+def store_of(*keys: str, room: str = "lobby", writer=None, continues: bool = False) -> Store:
+    messages = [new_message(key, room=room, key=key) for key in keys]
+    return Store(messages=messages, writer=writer or Writer(), continues=continues)
+
+
+async def test_what_waits_while_a_commit_runs_is_one_commit(autojump_clock):
+    async with open_stage() as stage, trio.open_nursery() as nursery:
+        stage.store.delay_seconds = 1
+        for number in range(50):
+            nursery.start_soon(stage.cast.archive.ask, store_of("a", room=f"room-{number}"))
+            await trio.testing.wait_all_tasks_blocked()
+    assert stage.store.commits == [1, 49]
+
+
+async def test_a_load_is_answered_after_what_was_sent_before_it(autojump_clock):
+    async with open_stage() as stage, trio.open_nursery() as nursery:
+        stage.store.delay_seconds = 1
+        nursery.start_soon(stage.cast.archive.ask, store_of("a", "b"))
+        await trio.testing.wait_all_tasks_blocked()
+        loaded = await stage.cast.archive.ask(Load(room="lobby", recent=1))
+        assert loaded.head == Head("e-lobby", 2)
+        assert [stored.content for stored in loaded.recent] == ["b"]
+
+
+async def test_reads_do_not_wait_for_commits_nor_commits_for_reads(autojump_clock):
+    async with open_stage() as stage, trio.open_nursery() as nursery:
+        await stage.cast.archive.ask(store_of("a"))
+        stage.store.read_delay_seconds = 10
+        for _ in range(20):
+            nursery.start_soon(stage.cast.archive.ask, Read(room="lobby", limit=1))
+        await trio.testing.wait_all_tasks_blocked()
+        with trio.fail_after(1):
+            await stage.cast.archive.ask(store_of("b"))
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_store_that_continues_what_this_incarnation_never_saw_is_refused(autojump_clock):
+    async with open_stage() as stage:
+        writer = Writer()
+        with pytest.raises(OutOfOrder):
+            await stage.cast.archive.ask(store_of("b", writer=writer, continues=True))
+        await stage.cast.archive.ask(store_of("a", writer=writer))
+        await stage.cast.archive.ask(store_of("b", writer=writer, continues=True))
+        assert [row.content for row in stage.store.rows["lobby"]] == ["a", "b"]
+
+
+async def test_the_same_batch_is_tried_again_until_patience_ends(autojump_clock):
+    store = FakeStore()
+    async with open_stage(store, commit_patience_seconds=10) as stage:
+        store.away = True
+        started = trio.current_time()
+        with pytest.raises(StoreUnavailable):
+            await stage.cast.archive.ask(store_of("a"))
+        assert 8 < trio.current_time() - started <= 10
+        store.commit_then_fail, store.away = 3, False
+        (outcome,) = await stage.cast.archive.ask(store_of("a"))
+        assert outcome.message.offset == 1
+        assert len(store.rows["lobby"]) == 1
+
+
+async def test_a_read_while_the_store_is_away_is_an_answer_and_no_crash(autojump_clock):
+    async with open_stage() as stage:
+        stage.store.away = True
+        with pytest.raises(StoreUnavailable):
+            await stage.cast.archive.ask(Read(room="lobby", limit=1))
+        stage.store.away = False
+        assert await stage.cast.archive.ask(Read(room="lobby", limit=1)) == []

@@ -1,0 +1,109 @@
+"""The gate of one connection to one room: each message once, in order, none of its own."""
+
+import json
+
+from cast_pieces import message, read_frames, remembered
+
+from greenroom.actors.access import RoomKind
+from greenroom.actors.batch import Batch
+from greenroom.actors.ports import Head
+from greenroom.actors.subscription import Gate, Subscription
+from greenroom.protocol import JSON_CODEC
+
+
+class Sink:
+    """Stands in for an outbox: what was pushed."""
+
+    def __init__(self) -> None:
+        self.data = b""
+        self.full = False
+
+    def push(self, frames: bytes) -> bool:
+        if not self.full:
+            self.data += frames
+        return not self.full
+
+    def offsets(self) -> list[int]:
+        return [json.loads(text)["offset"] for text in read_frames(self.data)]
+
+
+def subscription(user: str = "ann", *, at: int | None = 0) -> Subscription:
+    made = Subscription(
+        room="lobby",
+        kind=RoomKind.PUBLIC,
+        user=user,
+        connection=None,
+        codec=JSON_CODEC,
+        outbox=Sink(),
+    )
+    if at is not None:
+        made.open(Head("e", at))
+    return made
+
+
+def batch(first: int, last: int, sender=None) -> Batch:
+    messages = [message(offset) for offset in range(first, last + 1)]
+    return Batch(messages, [sender] * len(messages))
+
+
+def test_nothing_passes_before_it_is_opened_or_after_it_is_closed():
+    gate = subscription(at=None)
+    assert gate.deliver(batch(1, 2)) == (0, True)
+    gate.open(Head("e", 0))
+    assert gate.deliver(batch(1, 2)) == (2, True)
+    gate.close()
+    assert gate.deliver(batch(3, 3)) == (0, True)
+    assert not gate.push(b"x")
+    assert gate.outbox.offsets() == [1, 2]
+    assert gate.gate is Gate.CLOSED
+
+
+def test_what_was_delivered_is_discarded_when_it_comes_again():
+    gate = subscription()
+    gate.deliver(batch(1, 3))
+    gate.deliver(batch(2, 5))
+    gate.replay([remembered(4), remembered(5), remembered(6)])
+    assert gate.outbox.offsets() == [1, 2, 3, 4, 5, 6]
+
+
+def test_own_messages_are_passed_over_and_not_replayed():
+    gate = subscription()
+    assert gate.deliver(batch(1, 1, sender=gate)) == (0, True)
+    assert gate.next_offset == 2
+    gate.replay([remembered(1), remembered(2)])
+    assert gate.outbox.offsets() == [2]
+
+
+def test_a_replay_leaves_out_what_has_no_ack_yet():
+    gate = subscription("ann")
+    gate.unanswered["mine"] = False
+    gate.replay([remembered(1, user="ann", key="mine"), remembered(2, user="bob", key="mine")])
+    assert gate.outbox.offsets() == [2]
+
+
+def test_a_replay_leaves_out_what_was_acknowledged_before_it_was_delivered():
+    gate = subscription("ann")
+    gate.unanswered["mine"] = False
+    gate.acknowledged("mine", 1)
+    gate.replay([remembered(1, user="ann", key="mine"), remembered(2, user="bob")])
+    assert gate.outbox.offsets() == [2]
+
+
+def test_a_replay_brings_what_an_echo_was_asked_for():
+    gate = subscription("ann")
+    gate.unanswered["mine"] = True
+    gate.acknowledged("mine", 1)
+    gate.replay([remembered(1, user="ann", key="mine")])
+    assert gate.outbox.offsets() == [1]
+
+
+def test_the_users_other_tab_gets_it_in_a_replay_too():
+    tab = subscription("ann")
+    tab.replay([remembered(1, user="ann", key="mine")])
+    assert tab.outbox.offsets() == [1]
+
+
+def test_a_full_outbox_is_reported_with_what_was_due():
+    gate = subscription()
+    gate.outbox.full = True
+    assert gate.deliver(batch(1, 3)) == (3, False)
