@@ -95,9 +95,10 @@ class Identity:
             timer.cancel()
         services = self._cast.services
         left = max(0.0, self.claims.expires_at - services.now())
-        warn_in = max(0.0, left - services.limits.expiry_warning_seconds)
+        # At once for a short token would be at once again for the one it is renewed with.
+        warning = min(services.limits.expiry_warning_seconds, left / 2)
         self._timers = [
-            self._inbox.send_after(warn_in, ExpiryNear()),
+            self._inbox.send_after(left - warning, ExpiryNear()),
             self._inbox.send_after(left, Expired()),
         ]
 

@@ -28,7 +28,7 @@ class CastLimits:
     pong_timeout_seconds: float = 8.0
     """Further silence after which it is closed with 4005."""
     expiry_warning_seconds: float = 60.0
-    """TOKEN_EXPIRING comes this long before the token's end."""
+    """TOKEN_EXPIRING comes this long before the token's end, or at half of what is left."""
 
     max_connections: int = 20_000
     """Connections on this node; `start_child` raises `TooManyChildren` beyond that."""
