@@ -241,7 +241,7 @@ class DurableHistory:
                 raise HistoryReplaced(self._room)
             lineup.add(Arrival(remember(stored), None, fresh=False))
         await self._deliver()
-        if lineup.head == before:
+        if lineup.hole() is not None and lineup.head == before:
             raise HistoryReplaced(self._room)  # what we had acknowledged is not there
 
     def _refuse(self, items: Sequence[Pending], code: ErrorCode) -> None:
