@@ -31,6 +31,8 @@ from greenroom.node.terminal import (
 )
 
 HISTORY_MESSAGES = 20
+FIRST_CONNECTION_SECONDS = 10.0
+"""A node that was never there is given up; one that goes away is waited for without end."""
 PUBLISH_SECONDS = 30.0
 """How long the last lines may wait for the node once there are no more."""
 
@@ -54,19 +56,26 @@ async def chat(
         show: Called with each line to show.
 
     Raises:
-        ChatError: The node does not let us in, or took us out.
+        ChatError: The node can't be reached, does not let us in, or took us out.
     """
     failure: ClientError | ValueError | None = None
+    unreachable = False
     try:
         async with open_client(url, token=token) as client, trio.open_nursery() as nursery:
             nursery.start_soon(_show_states, client, show)
-            async with client.join(name) as room:
-                await _sit_in(room, lines, show)
+            with trio.move_on_after(FIRST_CONNECTION_SECONDS) as patience:
+                await client.wait_connected()
+            unreachable = patience.cancelled_caught
+            if not unreachable:
+                async with client.join(name) as room:
+                    await _sit_in(room, lines, show)
             nursery.cancel_scope.cancel()
     except* (ClientError, ValueError) as group:
         failure = _first(group)
     if failure is not None:
         raise ChatError(f"{name}: {failure}") from failure
+    if unreachable:
+        raise ChatError(f"{name}: can't reach {url}; is the node running? (greenroom serve)")
 
 
 async def _sit_in(room: Room, lines: AsyncIterable[str], show: Show) -> None:

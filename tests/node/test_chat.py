@@ -4,6 +4,7 @@ import pytest
 import trio
 from whole_node import running
 
+from greenroom.node import chat as chat_module
 from greenroom.node.chat import ChatError, chat
 from greenroom.node.datadir import DataDirectory, read_development_secret
 from greenroom.node.tokens import TokenOffice
@@ -84,3 +85,18 @@ async def test_a_room_that_can_not_be_is_one_line(tmp_path, sit_down):
     async with running(tmp_path) as node:
         with pytest.raises(ChatError, match="a room's name is"):
             await sit_down(node, "ann", Terminal(), room="no such room!")
+
+
+async def test_a_node_that_is_not_there_is_given_up(monkeypatch):
+    monkeypatch.setattr(chat_module, "FIRST_CONNECTION_SECONDS", 0.2)
+    (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
+    port = listener.socket.getsockname()[1]
+    await listener.aclose()
+    with pytest.raises(ChatError, match="is the node running"):
+        await chat(
+            f"ws://127.0.0.1:{port}/ws",
+            "lobby",
+            token="any",
+            lines=Terminal().lines,
+            show=lambda _: None,
+        )
