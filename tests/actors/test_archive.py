@@ -2,8 +2,8 @@
 
 import pytest
 import trio
-from cast_pieces import new_message
-from cast_stage import FakeStore, open_stage
+from support.cast_pieces import new_message
+from support.cast_stage import FakeStore, open_stage
 
 from greenroom.actors.archive import Load, OutOfOrder, Read, Store, Writer
 from greenroom.actors.ports import Head, StoreUnavailable

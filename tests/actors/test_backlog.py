@@ -2,7 +2,7 @@
 
 import attrs
 import trio
-from cast_pieces import Answers, new_message
+from support.cast_pieces import Answers, new_message
 
 from greenroom.actors.backlog import Backlog
 from greenroom.actors.ports import StoreUnavailable

@@ -2,7 +2,7 @@
 
 import json
 
-from cast_pieces import message, read_frames
+from support.cast_pieces import message, read_frames
 
 from greenroom.actors.batch import Batch
 from greenroom.protocol import JSON_CODEC

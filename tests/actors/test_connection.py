@@ -4,7 +4,7 @@ import json
 
 import pytest
 import trio
-from cast_stage import open_stage
+from support.cast_stage import open_stage
 from trio_websocket import ConnectionRejected, wrap_client_stream
 
 from greenroom.protocol import Drain

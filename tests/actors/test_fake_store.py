@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-from cast_stage import FakeStore
+from support.cast_stage import FakeStore
 
 SUITE = Path(__file__).parents[1] / "node" / "storage" / "test_contract.py"
 spec = importlib.util.spec_from_file_location("store_contract", SUITE)

@@ -4,8 +4,8 @@ import random
 
 import pytest
 import trio
-from cast_stage import open_stage
-from test_fence import Bystanders, frame, request
+from support.cast_stage import open_stage
+from support.wire import Bystanders, frame, request
 
 from greenroom.supervisor import Hooks
 

@@ -1,6 +1,6 @@
 """The pipeline: bounds, order, and what happens to what is lost."""
 
-from cast_pieces import new_message, remembered
+from support.cast_pieces import new_message, remembered
 
 from greenroom.actors.pipeline import Arrival, Lineup, Pending, Pipeline
 from greenroom.actors.ports import Head

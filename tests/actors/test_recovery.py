@@ -1,7 +1,7 @@
 """What JOIN with `since` brings: exactly what was missed, or a GAP that says what not."""
 
 import pytest
-from cast_pieces import remembered
+from support.cast_pieces import remembered
 
 from greenroom.actors.ports import Head
 from greenroom.actors.recovery import Lost, MustRead, Recovered, join_up, plan

@@ -1,6 +1,6 @@
 """The ring: what it remembers, what it admits to have forgotten."""
 
-from cast_pieces import remembered
+from support.cast_pieces import remembered
 
 from greenroom.actors.ring import Ring
 

@@ -4,7 +4,7 @@ import random
 
 import pytest
 import trio
-from cast_stage import FakeStore, open_stage, until
+from support.cast_stage import FakeStore, open_stage, until
 
 from greenroom.actors.room_messages import WhoIsIn
 

@@ -2,7 +2,7 @@
 
 import json
 
-from cast_pieces import message, read_frames, remembered
+from support.cast_pieces import message, read_frames, remembered
 
 from greenroom.actors.access import RoomKind
 from greenroom.actors.batch import Batch

@@ -1,6 +1,6 @@
 """The tree, as the page that draws it says, and its orderly end."""
 
-from cast_stage import FakeStore, open_stage, until
+from support.cast_stage import FakeStore, open_stage, until
 
 from greenroom.actors.services import Services
 from greenroom.actors.system import node_spec

@@ -1,9 +1,9 @@
 """One room's queue: what a reader gets, whatever the node sends in whatever order."""
 
 import pytest
-from fakenode import EPOCH, ack, join_ok, message
 from hypothesis import given
 from hypothesis import strategies as st
+from support.fakenode import EPOCH, ack, join_ok, message
 
 from greenroom.client._feed import Feed
 from greenroom.protocol import Gap, HistoryOk, Join, Message, Position, Publish

@@ -5,7 +5,7 @@ import ssl
 import pytest
 import trio
 import trustme
-from fakenode import FakeNode, Fixed
+from support.fakenode import FakeNode, Fixed
 
 from greenroom.client import ClientClosed, open_client
 

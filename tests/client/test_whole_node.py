@@ -1,18 +1,12 @@
 """The client against a real node, over real sockets."""
 
-import sys
-from pathlib import Path
-
 import pytest
 import trio
+from support.whole_node import running
 
 from greenroom.client import ClientClosed, CloseCode, Message, State, open_client
 from greenroom.node.datadir import DataDirectory, read_development_secret
 from greenroom.node.tokens import TokenOffice
-
-sys.path.append(str(Path(__file__).parents[1] / "node"))
-
-from whole_node import running  # found by the line above
 
 pytestmark = pytest.mark.socket
 

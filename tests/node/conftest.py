@@ -3,7 +3,6 @@
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from pathlib import Path
 
 import attrs
 import pytest
@@ -15,9 +14,6 @@ from greenroom.node.listener import Arrival, Door, open_listeners, serve_listene
 from greenroom.node.logs import configure_logs
 from greenroom.node.peek import Policy
 from greenroom.node.web import WebSide
-
-# Tests of this folder import `whole_node` by its name.
-sys.path.append(str(Path(__file__).parent))
 
 
 @pytest.fixture(autouse=True)

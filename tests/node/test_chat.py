@@ -2,7 +2,7 @@
 
 import pytest
 import trio
-from whole_node import running
+from support.whole_node import running
 
 from greenroom.node import chat as chat_module
 from greenroom.node.chat import ChatError, chat

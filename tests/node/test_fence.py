@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 import trio
-from whole_node import running
+from support.whole_node import running
 
 pytestmark = pytest.mark.socket
 

@@ -7,8 +7,8 @@ import sys
 
 import pytest
 import trio
+from support.whole_node import running
 from trio_websocket import ConnectionClosed
-from whole_node import running
 
 pytestmark = pytest.mark.socket
 

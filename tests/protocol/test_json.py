@@ -1,8 +1,6 @@
 """The JSON codec: strict about what it knows, deaf to what it does not."""
 
-import importlib.util
 import json
-from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
 
@@ -10,6 +8,7 @@ import attrs
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support import protocol_strategies as strategies
 
 from greenroom.protocol import (
     ANSWERS,
@@ -24,15 +23,6 @@ from greenroom.protocol import (
     Publish,
     choose_subprotocol,
 )
-
-# Import mode importlib puts no test folder on sys.path.
-_spec = importlib.util.spec_from_file_location(
-    "protocol_strategies", Path(__file__).with_name("strategies.py")
-)
-assert _spec is not None
-assert _spec.loader is not None
-strategies = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(strategies)
 
 
 def refused(frame: str | bytes) -> DecodeError:
