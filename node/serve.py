@@ -8,7 +8,7 @@ import secrets
 import signal
 import time
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from typing import Any
 
@@ -37,7 +37,7 @@ from greenroom.node.tokens import TokenOffice
 from greenroom.node.trust import Trust, decide_trust
 from greenroom.node.web import WebSide
 from greenroom.protocol import Drain
-from greenroom.supervisor import ChildSpec, Inbox, Supervisor, open_supervisor
+from greenroom.supervisor import ChildSpec, Inbox, InboxFull, Supervisor, open_supervisor
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("greenroom.node")
 
@@ -165,7 +165,8 @@ async def _drain(state: NodeState, web: WebSide, node: Supervisor) -> None:
     await web.drain()
     notice = Drain(after_ms=0, spread_ms=DRAIN_SPREAD_MS)
     for child in node.supervisor("connections").which_children():
-        await child.ref.tell(notice)
+        with suppress(InboxFull):  # too busy to be told: the close frame, 4001, says it too
+            child.ref.tell_nowait(notice)
 
 
 async def _watch_signals(
