@@ -5,7 +5,7 @@
 
 import gc
 import math
-import time
+import sys
 import weakref
 
 import pytest
@@ -314,26 +314,46 @@ async def test_a_thousand_nested_supervisors_are_counted_as_supervisors(autojump
         assert pool.count_children() == counts
 
 
+class CountingId(str):
+    """An id that counts how often it is compared with another one."""
+
+    __slots__ = ()
+    compared = 0
+
+    def __eq__(self, other):
+        CountingId.compared += 1
+        return str.__eq__(self, other)
+
+    __hash__ = str.__hash__
+
+
 @pytest.mark.parametrize("dynamic", [False, True])
-async def test_starting_and_stopping_twenty_times_the_children_costs_about_twenty_times(
+async def test_starting_and_stopping_twenty_times_the_children_takes_twenty_times_the_steps(
     autojump_clock, dynamic
 ):
-    """Processor time of this thread; a list searched for each child would cost 400 times."""
+    """Function calls and comparisons of ids; a list searched for each child would make it 400."""
 
-    async def seconds(children):
-        specs = [ChildSpec(id=str(n), start=idle) for n in range(children)]
-        before = time.thread_time()
+    async def steps(children):
+        specs = [ChildSpec(id=CountingId(n), start=idle) for n in range(children)]
+        calls = 0
+
+        def count(frame, event, argument):
+            nonlocal calls
+            calls += 1
+
+        CountingId.compared = 0
         async with open_supervisor([SupervisorSpec(id="s", dynamic=dynamic)]) as sup:
             inner = sup.supervisor("s")
+            sys.setprofile(count)
             for spec in specs:
                 await inner.start_child(spec)
             for spec in specs:
                 await inner.terminate_child(spec.id)
-        return time.thread_time() - before
+            sys.setprofile(None)
+        return calls + CountingId.compared
 
-    few = min([await seconds(100) for _ in range(5)])
-    many = min([await seconds(2000) for _ in range(2)])
-    assert many < 100 * few
+    few, many = await steps(50), await steps(1000)
+    assert 19 * few < many < 22 * few
 
 
 # --- a restart loop
