@@ -25,6 +25,7 @@ from greenroom.actors.connection_messages import (
 )
 from greenroom.actors.frames import close_frame, frame_of
 from greenroom.actors.identity import Identity, Rejected, identify
+from greenroom.actors.liveness import Liveness
 from greenroom.actors.outbox import Outbox
 from greenroom.actors.websocket import converse, size_of
 from greenroom.actors.window import Ticket, Window
@@ -36,7 +37,6 @@ from greenroom.protocol import (
     Drain,
     Error,
     Heartbeat,
-    HeartbeatClock,
     History,
     Join,
     Leave,
@@ -46,6 +46,7 @@ from greenroom.protocol import (
     Refresh,
     RefreshOk,
     ServerMachine,
+    State,
     TokenExpiring,
     Typing,
 )
@@ -138,11 +139,7 @@ class Host:
             on_flood=lambda: self.end(CloseCode.MESSAGE_TOO_BIG),
             grace=inbox.grace,
         )
-        self._clock = HeartbeatClock(
-            now=trio.current_time(),
-            interval_seconds=limits.heartbeat_seconds,
-            pong_timeout_seconds=limits.pong_timeout_seconds,
-        )
+        self._liveness = Liveness(limits, now=trio.current_time())
         self._window = Window(
             max_commands=limits.in_flight_publishes,
             max_bytes=limits.in_flight_bytes,
@@ -174,6 +171,7 @@ class Host:
         if self._farewell is None:
             opened = self._machine is not None
             self._farewell = close_frame(code, code.reason) if opened and code else instead
+            self._liveness.ended(code)
             log.debug("connection %s ends: %s", self._inbox.ref.id, code.reason if code else "")
         self._outbox.seal()
         self._conversation.cancel()
@@ -236,6 +234,8 @@ class Host:
 
     async def _take(self, frame: str | bytes, ticket: Ticket) -> None:
         assert self._machine is not None  # noqa: S101 - Opened comes before the first frame
+        if self._liveness.state is State.UNREACHABLE:
+            self._liveness.heard(self._outbox.last_received_at)
         match self._machine.receive(frame):
             case CloseCode() as code:
                 self.end(code)
@@ -292,6 +292,7 @@ class Host:
             self.end(identity.close)
             return
         self._machine.authenticated()
+        self._liveness.authenticated()
         self._identity = identity
         self._attendance = Attendance(
             self._inbox, self._cast, identity, self._machine.codec, self._outbox
@@ -321,27 +322,28 @@ class Host:
             await self._attendance.room_down(down)
 
     def _beat(self) -> None:
-        """Ask the heartbeat clock, and come back when it says."""
-        now = trio.current_time()
-        self._clock.received(self._outbox.last_received_at)
-        match self._clock.poll(now):
+        """Ask what the silence means, and come back when there may be more of it."""
+        self._liveness.heard(self._outbox.last_received_at)
+        match self._liveness.poll(trio.current_time()):
             case Pulse.GIVE_UP:
                 self.end(CloseCode.NO_HEARTBEAT)
             case Pulse.SEND_HEARTBEAT:
                 self._say(Heartbeat(timestamp=self._services.now_ms()))
-            case Pulse.NOTHING | Pulse.UNREACHABLE:
+            case Pulse.UNREACHABLE:
+                log.debug("client %s is %s", self._opening.peer, self._liveness.state.name)
+            case Pulse.NOTHING:
                 pass
         self._arm_beat()
 
     def _arm_beat(self) -> None:
         if self._beating is not None:
             self._beating.cancel()
-        seconds = max(0.0, self._clock.next_at - trio.current_time())
+        seconds = max(0.0, self._liveness.next_at - trio.current_time())
         self._beating = self._inbox.send_after(seconds, Beat())
 
     def _reading_stopped(self) -> None:
-        self._clock.pause(trio.current_time())
+        self._liveness.reading_stopped(trio.current_time())
 
     def _reading_goes_on(self) -> None:
-        self._clock.resume(trio.current_time())
+        self._liveness.reading_goes_on(trio.current_time())
         self._arm_beat()

@@ -11,6 +11,10 @@ PROBE_FRACTION: Final = 0.8
 """A HEARTBEAT goes out after this part of the interval, so that an idle peer never looks gone."""
 
 
+UNREACHABLE_THRESHOLD: Final = 1
+"""Its place among a clock's thresholds."""
+
+
 class Pulse(Enum):
     """What `HeartbeatClock.poll` asks for."""
 
@@ -57,6 +61,11 @@ class HeartbeatClock:
         """When to poll again at the latest. After `resume` ask anew: it may be earlier."""
         last = len(self._thresholds) - 1
         return self._heard_at + self._thresholds[min(self._passed, last)][0]
+
+    @property
+    def is_unreachable(self) -> bool:
+        """Whether `poll` has said UNREACHABLE and nothing was received since."""
+        return self._passed > UNREACHABLE_THRESHOLD
 
     def received(self, at: float) -> None:
         """Bytes came in at `at`; reports of an earlier time than the last are ignored."""
