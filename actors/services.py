@@ -24,7 +24,7 @@ class CastLimits:
     """For the last bytes and the peer's close frame; then the socket is simply closed."""
 
     heartbeat_seconds: float = 25.0
-    """Silence after which a client is UNREACHABLE and gets a HEARTBEAT."""
+    """Silence after which a client is UNREACHABLE; it gets a HEARTBEAT at 0.8 of that."""
     pong_timeout_seconds: float = 8.0
     """Further silence after which it is closed with 4005."""
     expiry_warning_seconds: float = 60.0
