@@ -1,1 +1,0 @@
-../support/cast_pieces.py

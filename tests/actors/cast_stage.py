@@ -1,1 +1,0 @@
-../support/cast_stage.py
