@@ -116,7 +116,7 @@ async def test_a_foreign_cancelled_ends_the_tree_and_is_not_a_crash(autojump_clo
             cancelled = exc
 
     ended = trio.Event()
-    with pytest.raises(BaseException) as info:  # noqa: PT011, PT012
+    with pytest.raises(BaseException) as info:  # noqa: PT011
         async with open_supervisor(
             [ChildSpec(id="a", start=raising(lambda: cancelled))],
             hooks=Hooks(crashed=crashes.append),
