@@ -29,7 +29,7 @@ from ._errors import (
     TooManyChildren,
 )
 from ._incarnation import Incarnation
-from ._restarting import start_down
+from ._restarting import start_stranded
 from ._specs import ChildSpec, Restart, Strategy, SupervisorSpec, check_specs
 from ._waiting import current_actor
 
@@ -183,12 +183,8 @@ async def _terminate_in_loop(core: Core, child_id: str) -> None:
     await core.stop_child(child, keep=False)
     if child.spec.restart is Restart.TEMPORARY:
         core.remove(child)
-    if core.spec.strategy is Strategy.ONE_FOR_ONE:
-        return
-    # Siblings that went down with it and waited for its restart need not wait any more.
-    waiting = [c for c in core.children.values() if c.state is ChildState.RESTARTING]
-    if waiting and not any(c.restart_timer is not None for c in waiting):
-        await start_down(core, waiting)
+    if core.spec.strategy is not Strategy.ONE_FOR_ONE:
+        await start_stranded(core)  # those that waited for its restart need not wait any more
 
 
 async def _restart_in_loop(core: Core, child_id: str, call: Call) -> Child:

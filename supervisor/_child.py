@@ -59,6 +59,7 @@ class Child:
         "parent",
         "path",
         "ref",
+        "restart_posted",
         "restart_timer",
         "restart_times",
         "saved",
@@ -108,6 +109,8 @@ class Child:
         """Whether the box stays open when the present start fails or the present stop is done."""
         self.attempt = 0
         self.restart_timer: Timer | None = None
+        self.restart_posted = False
+        """Whether its own restart waits among its supervisor's jobs."""
         self.restart_times: deque[float] | None = None
         self.last_crash: CrashReport | None = None
         self.last_reason = DownReason.STOPPED
@@ -138,6 +141,7 @@ class Child:
         self.number += 1
         self.incarnation = incarnation = Incarnation(self, self.number)
         self.state = ChildState.STARTING
+        self.restart_posted = False
         self.box.reopen()
         if self.early_watchers is not None:
             incarnation.watchers, self.early_watchers = self.early_watchers, None

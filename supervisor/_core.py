@@ -171,6 +171,7 @@ class Core:
         if child.restart_timer is not None:
             child.restart_timer.cancel()
             child.restart_timer = None
+        child.restart_posted = False  # whoever stops it knows what comes next
         incarnation = child.incarnation
         if incarnation is None:
             child.state = ChildState.RESTARTING if keep else ChildState.STOPPED
@@ -319,9 +320,8 @@ class Core:
                 restarting.age(child, incarnation)
                 restarting.restart_dynamic(self, child, report)
         elif by_itself:
-            number = incarnation.number
             restarting.age(child, incarnation)
-            self.post(partial(restarting.restart_job, self, child, number, report))
+            restarting.post_restart(self, child, report)
 
     def _significant_ended(self, ended: Child) -> None:
         others = any(

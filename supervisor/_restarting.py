@@ -75,8 +75,22 @@ def restart_dynamic(core: Core, child: Child, report: CrashReport | None) -> Non
         begin()
 
 
+def post_restart(core: Core, child: Child, report: CrashReport | None) -> None:
+    """Let the loop restart a child that has ended, together with its group."""
+    child.restart_posted = True
+    core.post(partial(_restart_job, core, child, child.number, report))
+
+
+def _take_turn(core: Core, child: Child, number: int) -> bool:
+    """Begin the restart that was posted after incarnation `number`; False if it is not wanted."""
+    if not (child.restart_posted and _is_waiting(core, child, number)):
+        return False  # a group restart, or somebody by hand, came first
+    child.restart_posted = False
+    return True
+
+
 def _is_waiting(core: Core, child: Child, number: int) -> bool:
-    """Whether the restart after incarnation `number` is still wanted."""
+    """Whether the child is still down after incarnation `number`, and is to come back."""
     return (
         core.children.get(child.id) is child
         and child.number == number
@@ -85,10 +99,10 @@ def _is_waiting(core: Core, child: Child, number: int) -> bool:
     )
 
 
-async def restart_job(core: Core, child: Child, number: int, report: CrashReport | None) -> None:
+async def _restart_job(core: Core, child: Child, number: int, report: CrashReport | None) -> None:
     """Restart a child and its group for one unit of budget. OTP: supervisor.erl, restart/2."""
-    if not _is_waiting(core, child, number):
-        return  # a group restart, or somebody by hand, came first
+    if not _take_turn(core, child, number):
+        return
     error = admit(core, child, report)
     if error is not None:
         raise error
@@ -102,16 +116,17 @@ async def restart_job(core: Core, child: Child, number: int, report: CrashReport
 
         def due() -> None:
             child.restart_timer = None
+            child.restart_posted = True
             core.post(partial(_start_job, core, child, number))
 
         child.restart_timer = core.tree.clock.call_at(trio.current_time() + delay, due)
     else:
-        await _start_job(core, child, number)
+        await start_down(core, _group(core, child))
 
 
 async def _start_job(core: Core, child: Child, number: int) -> None:
-    if _is_waiting(core, child, number):
-        await start_group(core, child)
+    if _take_turn(core, child, number):
+        await start_down(core, _group(core, child))
 
 
 def _group(core: Core, child: Child) -> list[Child]:
@@ -121,9 +136,20 @@ def _group(core: Core, child: Child) -> list[Child]:
     return [core.children[i] for i in ids]
 
 
-async def start_group(core: Core, first: Child) -> None:
-    """Start those of the group that do not run."""
-    await start_down(core, _group(core, first))
+async def start_stranded(core: Core) -> None:
+    """Start those that went down with a group and whose restart nobody has in hand any more.
+
+    A child with a restart of its own, posted or delayed, brings back its group: for its price, and
+    in its time.
+    """
+    down = [c for c in core.children.values() if c.state is ChildState.RESTARTING]
+    covered = {
+        member.id
+        for child in down
+        if child.restart_posted or child.restart_timer is not None
+        for member in _group(core, child)
+    }
+    await start_down(core, [child for child in down if child.id not in covered])
 
 
 async def start_down(core: Core, children: list[Child]) -> None:
@@ -135,8 +161,7 @@ async def start_down(core: Core, children: list[Child]) -> None:
         await core.until_started(child, incarnation)
         failed = not incarnation.started and not isinstance(incarnation.failure, Ignore)
         if failed and child.state is ChildState.RESTARTING:
-            number, report = incarnation.number, child.last_crash
-            core.post(partial(restart_job, core, child, number, report))
+            post_restart(core, child, child.last_crash)
             return
 
 

@@ -242,6 +242,112 @@ async def test_terminating_a_child_in_a_group_s_backoff_lets_the_others_start(au
         assert (len(a.started_at), len(b.started_at)) == (1, 2)
 
 
+async def crash_while_a_sibling_is_terminated(sup, probe, sibling):
+    """Terminate the sibling, and let the probe crash in the two seconds of its grace."""
+
+    async def crash():
+        await trio.sleep(1)
+        probe.crash()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(crash)
+        await sup.terminate_child(sibling)
+    await settle()
+
+
+async def slow_to_stop(inbox, *, task_status):
+    task_status.started()
+    try:
+        await trio.sleep_forever()
+    finally:
+        with inbox.grace():
+            await trio.sleep(2)
+
+
+GROUPS = [Strategy.ONE_FOR_ALL, Strategy.REST_FOR_ONE]
+
+
+@pytest.mark.parametrize("strategy", GROUPS)
+async def test_a_crash_during_a_sibling_s_termination_costs_budget(autojump_clock, strategy):
+    """OTP: its exit waits in the supervisor's mailbox, and is then a restart like any other."""
+    b = Probe()
+    specs = [ChildSpec(id="a", start=slow_to_stop), b.spec("b")]
+    none = RestartLimit(max_restarts=0)
+    with pytest.RaisesGroup(RestartLimitExceeded):
+        async with open_supervisor(specs, strategy=strategy, limit=none) as sup:
+            await crash_while_a_sibling_is_terminated(sup, b, "a")
+            await trio.sleep(10)
+
+
+@pytest.mark.parametrize("strategy", GROUPS)
+async def test_a_crash_during_a_sibling_s_termination_restarts_the_group(autojump_clock, strategy):
+    b, c = Probe(), Probe()
+    specs = [ChildSpec(id="a", start=slow_to_stop), b.spec("b"), c.spec("c")]
+    async with open_supervisor(specs, strategy=strategy) as sup:
+        await crash_while_a_sibling_is_terminated(sup, b, "a")
+        assert (len(b.started_at), len(c.started_at)) == (2, 2)
+
+
+@pytest.mark.parametrize("strategy", GROUPS)
+async def test_a_crash_during_a_sibling_s_termination_waits_for_its_backoff(
+    autojump_clock, strategy
+):
+    b = Probe()
+    specs = [ChildSpec(id="a", start=slow_to_stop), b.spec("b", backoff=SLOWLY)]
+    async with open_supervisor(specs, strategy=strategy) as sup:
+        await crash_while_a_sibling_is_terminated(sup, b, "a")
+        assert len(b.started_at) == 1
+        await trio.sleep(101)
+        assert len(b.started_at) == 2
+
+
+async def test_those_that_waited_start_though_one_outside_their_group_is_to_be_restarted(
+    autojump_clock,
+):
+    """The last child's restart, under rest_for_one, would bring back none of those before it."""
+    a, b, last = Probe(), Probe(), Probe()
+    specs = [a.spec("a", backoff=SLOWLY), b.spec("b")]
+    async with open_supervisor(specs, strategy=Strategy.REST_FOR_ONE) as sup:
+        await settle()
+        a.crash()
+        await settle()
+        await sup.start_child(last.spec("last", backoff=SLOWLY))
+        last.crash()
+        await settle()
+        await sup.terminate_child("a")
+        assert (len(b.started_at), len(last.started_at)) == (2, 1)
+
+
+@pytest.mark.parametrize("strategy", GROUPS)
+async def test_a_group_s_restart_covers_a_crash_of_one_that_it_brings_back(
+    autojump_clock, strategy
+):
+    """Both crash at once and the first has a backoff: the second one's exit is not a restart too.
+
+    OTP: supervisor.erl, shutdown/1 takes the exit of a child it terminates out of the mailbox.
+    """
+    a, b = Probe(), Probe()
+    specs = [a.spec("a", backoff=SLOWLY), b.spec("b")]
+    async with open_supervisor(specs, strategy=strategy) as sup:
+        await settle()
+        await crash_while_busy(sup, a, b)
+        assert (len(a.started_at), len(b.started_at)) == (1, 1)
+        assert sup.snapshot().recent_restarts == 1
+
+
+async def crash_while_busy(sup, *probes):
+    """Let the probes crash in their order while the supervisor waits for a start."""
+
+    async def slow_to_start(inbox, *, task_status):
+        for probe in probes:
+            probe.crash()
+            await trio.sleep(1)
+        task_status.started()
+
+    await sup.start_child(ChildSpec(id="slow", start=slow_to_start, restart=Restart.TEMPORARY))
+    await settle()
+
+
 # --- dynamic
 
 
