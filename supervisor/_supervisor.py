@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Hashable, Sequence
 from contextlib import asynccontextmanager
 from random import Random
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 import attrs
 import trio
@@ -337,33 +337,20 @@ async def open_tree(
 ) -> AsyncGenerator[Tree, None]:
     """Run a tree in a task of its own, around a block."""
     tree = Tree(spec, hooks=hooks, random=random, make_handle=Supervisor)
-    try:
-        async with _running(tree):
-            yield tree
-    except BaseException as exc:
-        if errors := tree.take_errors():
-            if isinstance(exc, BaseExceptionGroup):
-                group = cast("BaseExceptionGroup[BaseException]", exc)
-                _raise_all([*group.exceptions, *errors])
-            _raise_all([exc, *errors])
-        raise
-    _raise_all(tree.take_errors())
-
-
-@asynccontextmanager
-async def _running(tree: Tree) -> AsyncGenerator[None, None]:
+    errors: list[BaseException] = []
     async with trio.open_nursery() as host:
         host.start_soon(tree.run, name=tree.root.path)
         try:
             await tree.opened.wait()
             if tree.started:
                 with tree.host:
-                    yield
-        finally:
-            tree.host_done.set()
-            await tree.close()
-    if not tree.started:
-        _raise_all(tree.take_errors())
+                    yield tree
+        except BaseException as exc:  # noqa: BLE001  raised below, with what else there is
+            errors.append(exc)
+        tree.host_done.set()
+        errors.extend(await tree.close())
+    errors.extend(tree.take_errors())
+    _raise_all(errors)
 
 
 def _raise_all(errors: list[BaseException]) -> None:

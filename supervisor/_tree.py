@@ -93,6 +93,8 @@ class Tree:
                     except Exception as exc:  # noqa: BLE001  goes on, once the tasks have ended
                         self._errors.append(exc)
                     self.clock.close()
+        except BaseException as exc:  # noqa: BLE001  raised by the host, not past its block
+            self._errors.append(exc)
         finally:
             self.done.set()
             self.opened.set()
@@ -100,8 +102,8 @@ class Tree:
     def take_errors(self) -> list[BaseException]:
         """Return what the tree ended with, for its host to raise.
 
-        Not raised in the tree's own task: its nursery, cancelled by that, would swallow a foreign
-        Cancelled.
+        Not raised in the tree's own task: the host's nursery, cancelled by that, would swallow a
+        foreign Cancelled, and cancel the host's body out of turn.
         """
         errors, self._errors = self._errors, []
         return errors
@@ -122,23 +124,20 @@ class Tree:
         self.opened.set()
 
     @enable_ki_protection
-    async def close(self) -> None:
-        """Stop everything and wait for it, whatever happens meanwhile.
+    async def close(self) -> list[BaseException]:
+        """Stop everything and wait for it, whatever happens meanwhile; return what did.
 
         A cancel or interrupt that arrives while the children stop ends their graces at once.
         """
         self.request_stop()
-        error: BaseException | None = None
+        errors: list[BaseException] = []
         cancelled = trio.current_effective_deadline() <= trio.current_time()
         while not self.done.is_set():
             try:
                 with trio.CancelScope(shield=cancelled):
                     await self.done.wait()
             except BaseException as exc:  # noqa: BLE001  Cancelled, KeyboardInterrupt: goes on
-                error, cancelled = exc, True
+                errors.append(exc)
+                cancelled = True
                 self.root.hurry()
-        if error is not None:
-            try:
-                raise error
-            finally:
-                del error
+        return errors
