@@ -9,7 +9,7 @@ FIFO order, as on a memory channel.
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import trio
@@ -187,9 +187,13 @@ class Box:
             self.append(item)
             trio.lowlevel.reschedule(task)
 
-    def put_back(self, items: Iterable[object]) -> None:
+    def put_back(self, items: Sequence[object]) -> None:
         """Put `items` in front, in their order, whatever the limit."""
-        self.items.extendleft(reversed(tuple(items)))
+        for item in items:
+            if is_envelope(item) and item.reserved:  # it takes no room, as when it came
+                item.taken = False
+                self.limit += 1
+        self.items.extendleft(reversed(items))
         if self.receiver is not None and self.items:
             self.wake()
 

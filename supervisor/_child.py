@@ -183,7 +183,8 @@ class Child:
             pending.settle(None, copy.copy(error))
         self.box.wake()  # a stuck life may still wait there: it must not be in its successor's way
         self.box.forget_reserved()
-        self.box.put_back([*self.stash, *again])  # what was stashed came first
+        stashed = [envelope for envelope in self.stash if not envelope.reserved]
+        self.box.put_back([*stashed, *again])  # what was stashed came first
         self.stash.clear()
 
     def close(self) -> None:

@@ -320,14 +320,15 @@ class Inbox(Generic[M]):
     def stash(self) -> None:
         """Lay the message in hand aside.
 
-        `unstash`, or a restart, puts it back in front of the inbox.
+        `unstash`, or a restart, puts it back in front of the inbox; a timer's message, a `Down` or
+        a `Completion` is owed to this incarnation only, so a restart drops it.
 
         Raises:
             StashFull: The stash has no free place; the message is still in hand.
         """
         child = self._incarnation.child
         capacity = child.stash_capacity
-        items = [e for e in self._hand_as_batch() if not e.reserved]
+        items = self._hand_as_batch()
         if len(child.stash) + len(items) > capacity:
             raise StashFull(child.path, capacity)
         child.stash.extend(items)

@@ -1,0 +1,102 @@
+"""The stash: what an actor lays aside, and what becomes of it at a crash."""
+
+import attrs
+import pytest
+import trio
+
+from greenroom.supervisor import (
+    ChildSpec,
+    Completion,
+    Down,
+    InboxFull,
+    Request,
+    Restart,
+    open_supervisor,
+)
+from greenroom.supervisor.testing import Probe, ProbeCrash, settle
+
+
+@attrs.frozen
+class Ask(Request[int]):
+    pass
+
+
+def answerer():
+    return Probe(answer=lambda _: 42)
+
+
+async def owed_a_completion(inbox, other):
+    await inbox.send_request(other, Ask(), label="x")
+
+
+async def owed_a_down(inbox, other):
+    inbox.watch(other)
+    await inbox.supervisor.terminate_child("other")
+
+
+async def owed_a_tick(inbox, other):
+    inbox.send_after(1, "tick")
+
+
+@pytest.mark.parametrize(
+    ("arrange", "what"),
+    [(owed_a_completion, Completion), (owed_a_down, Down), (owed_a_tick, str)],
+)
+async def test_what_the_library_sends_can_be_stashed(autojump_clock, arrange, what):
+    got = []
+
+    async def stashing(inbox, *, task_status):
+        task_status.started()
+        await arrange(inbox, inbox.supervisor.ref("other"))
+        await inbox.receive()
+        inbox.stash()
+        assert inbox.unstash() == 1
+        got.append(await inbox.receive())
+
+    specs = [answerer().spec("other"), ChildSpec(id="a", start=stashing, restart=Restart.TEMPORARY)]
+    async with open_supervisor(specs):
+        await trio.sleep(2)
+    assert [type(message) for message in got] == [what]
+
+
+async def test_a_stashed_message_of_the_library_is_not_owed_to_the_next_life(autojump_clock):
+    got = []
+
+    async def stashing(inbox, *, task_status):
+        task_status.started()
+        if inbox.incarnation == 1:
+            inbox.send_after(1, "tick")
+        async for message in inbox:
+            got.append((inbox.incarnation, message))
+            if message == "crash":
+                raise ProbeCrash
+            inbox.stash()
+
+    async with open_supervisor([ChildSpec(id="a", start=stashing)]) as sup:
+        await trio.sleep(2)
+        await sup.ref("a").tell("crash")
+        await settle()
+    assert got == [(1, "tick"), (1, "crash")]
+
+
+async def test_a_message_of_the_library_that_was_put_back_takes_no_room(autojump_clock):
+    probe_full = []
+
+    async def stashing(inbox, *, task_status):
+        task_status.started()
+        inbox.send_after(1, "tick")
+        for room in (1, 0):
+            await inbox.receive()
+            inbox.stash()
+            inbox.unstash()
+            for _ in range(room):
+                inbox.ref.tell_nowait("fits")
+            try:
+                inbox.ref.tell_nowait("one too many")
+            except InboxFull:
+                probe_full.append(trio.current_time())
+
+    spec = ChildSpec(id="a", start=stashing, inbox_capacity=1, restart=Restart.TEMPORARY)
+    async with open_supervisor([spec]):
+        await trio.sleep(2)
+    assert probe_full == [1, 1]
