@@ -90,6 +90,7 @@ class Core:
         """
         self.children = dict(self.statics)
         self.times.clear()
+        self.jobs.clear()
         self.alive, self.stopping = True, False
         started = False
         try:
@@ -101,16 +102,19 @@ class Core:
             pass
         finally:
             self.alive, self.stopping = False, True
+            self._refuse_calls()  # first: one of the children to be stopped may wait for it
             self.returns = self._will_return(started=started)
             with trio.CancelScope(shield=True):
                 if self.child is None:
                     await self.tree.end_host()
                 await self._stop_all()
             self.hurried = False
-            jobs, self.jobs = self.jobs, deque()
-            for job in jobs:
-                if isinstance(job, Call):
-                    job.refuse()
+
+    def _refuse_calls(self) -> None:
+        jobs, self.jobs = self.jobs, deque()
+        for job in jobs:
+            if isinstance(job, Call):
+                job.refuse()
 
     def _will_return(self, *, started: bool) -> bool:
         child = self.child

@@ -348,6 +348,35 @@ async def crash_while_busy(sup, *probes):
     await settle()
 
 
+async def test_a_call_that_waits_when_the_stop_begins_is_refused_before_the_stop_is_done(
+    autojump_clock,
+):
+    """A child in its grace may be the one that waits for it: the stop must not wait for that."""
+    refused_at = []
+
+    async def calls(inbox, *, task_status):
+        task_status.started()
+        await trio.sleep(1)
+        with inbox.grace(), pytest.raises(SupervisorStopped):
+            await inbox.supervisor.terminate_child("b")
+        refused_at.append(trio.current_time())
+
+    async def never_starts(inbox, *, task_status):
+        await trio.sleep_forever()
+
+    specs = [Probe().spec("b"), ChildSpec(id="a", start=calls, shutdown_seconds=1000)]
+    async with open_supervisor(specs) as sup, trio.open_nursery() as nursery:
+
+        async def keep_busy():
+            with pytest.raises(SupervisorStopped):
+                await sup.start_child(ChildSpec(id="slow", start=never_starts))
+
+        nursery.start_soon(keep_busy)
+        await trio.sleep(2)
+        await sup.stop()
+    assert refused_at == [2]
+
+
 # --- dynamic
 
 
