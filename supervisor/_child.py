@@ -156,10 +156,8 @@ class Child:
 
     def fail(self, error: Exception) -> None:
         """Crash the living incarnation from outside with `error`."""
-        incarnation = self.incarnation
-        if incarnation is not None and incarnation.failure is None and not incarnation.stopping:
-            incarnation.failure = error
-            incarnation.scope.cancel()
+        if self.incarnation is not None:
+            self.incarnation.fail(error)
 
     def put_down(self, incarnation: Incarnation, report: CrashReport | None, exit_: Exit) -> None:
         """Decide what becomes of the messages and asks an ended incarnation had in hand."""

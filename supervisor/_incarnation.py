@@ -113,16 +113,29 @@ class Incarnation:
         if self.stopping:
             return
         self.stopping = True
+        self._cancel(shutdown_seconds)
+
+    def fail(self, error: Exception) -> None:
+        """Crash it from outside with `error`; its clean-up has the grace of a stop."""
+        if self.failure is None and not self.stopping:
+            self.failure = error
+            self._cancel(self.child.spec.shutdown_seconds)
+
+    def _cancel(self, grace_seconds: float) -> None:
         self.inbox.hasten()
         self.scope.cancel()
-        self.grace_deadline = trio.current_time() + shutdown_seconds
+        deadline = trio.current_time() + grace_seconds
+        if deadline >= self.grace_deadline:
+            return  # it was failing already, and ends sooner
+        self.grace_deadline = deadline
         for grace in self.graces or ():
-            grace.deadline = min(grace.deadline, self.grace_deadline)
-        if shutdown_seconds == 0:
+            grace.deadline = min(grace.deadline, deadline)
+        if grace_seconds == 0:
             self.end_grace()
-        elif self.grace_deadline != float("inf"):
-            clock = self.child.tree.clock
-            self.stop_timer = clock.call_at(self.grace_deadline, self.end_grace)
+            return
+        if self.stop_timer is not None:
+            self.stop_timer.cancel()
+        self.stop_timer = self.child.tree.clock.call_at(deadline, self.end_grace)
 
     def end_grace(self) -> None:
         """Its time for clean-up is over: cancel that too, and soon stop waiting for it."""
@@ -146,14 +159,14 @@ class Incarnation:
             child.tree.reporter.stuck(
                 StuckReport(path=child.path, incarnation=self.number, await_stack=stack)
             )
-            child.parent.child_ended(child, self, None)
+            child.parent.child_ended(child, self, self.failure)
 
     @contextmanager
     def grace(self, *, ending: bool) -> Generator[trio.CancelScope, None, None]:
         """Shield the block until the grace is over; it begins now if the life is `ending`."""
         deadline = self.grace_deadline
-        if not self.stopping and (ending or self.failure is not None):
-            deadline = trio.current_time() + self.child.spec.shutdown_seconds
+        if ending and not self.stopping:
+            deadline = min(deadline, trio.current_time() + self.child.spec.shutdown_seconds)
         with trio.CancelScope(shield=True, deadline=deadline) as scope:
             self.graces = self.graces or set()
             self.graces.add(scope)

@@ -717,6 +717,47 @@ async def test_policy_fail_crashes_the_actor_and_keeps_what_waited(autojump_cloc
     assert "InboxOverflowed" in child.last_crash.summary
 
 
+async def overflow_at_one_second(body):
+    """Overflow an actor with a grace of two seconds; return when its second life has started."""
+
+    async def run(inbox, *, task_status):
+        task_status.started()
+        if inbox.incarnation == 1:
+            await body(inbox)
+        else:
+            second_life.append(trio.current_time())
+        await trio.sleep_forever()
+
+    second_life = []
+    spec = ChildSpec(
+        id="a", start=run, inbox_capacity=1, overflow=Overflow.FAIL, shutdown_seconds=2
+    )
+    async with open_supervisor([spec]) as sup:
+        await trio.sleep(1)
+        for message in range(2):
+            sup.ref("a").tell_nowait(message)
+        await trio.sleep(100)
+    return second_life
+
+
+async def test_policy_fail_ends_an_open_grace_after_its_seconds(autojump_clock):
+    async def in_grace(inbox):
+        with inbox.grace():
+            await trio.sleep_forever()
+
+    assert await overflow_at_one_second(in_grace) == [3]
+
+
+async def test_policy_fail_gives_up_an_actor_that_shields_itself(autojump_clock):
+    """One second after its grace, as at a stop."""
+
+    async def shielded(inbox):
+        with trio.CancelScope(shield=True):
+            await trio.sleep(50)
+
+    assert await overflow_at_one_second(shielded) == [4]
+
+
 @pytest.mark.parametrize("policy", [Overflow.RAISE, Overflow.DROP_NEWEST, Overflow.FAIL])
 async def test_an_ask_that_finds_a_full_inbox_ends_with_inbox_full(autojump_clock, policy):
     spec = ChildSpec(id="a", start=never, inbox_capacity=1, overflow=policy)
