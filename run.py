@@ -2,8 +2,8 @@
 
     python3 run.py serve [OPTIONS]   run the chat node (the options of `greenroom serve`)
     python3 run.py test [OPTIONS]    run the tests (the options of pytest)
-    python3 run.py check             run the linters and type checkers
-    python3 run.py COMMAND ...       any other `greenroom` command: token, chat, check-settings, ...
+    python3 run.py lint              run the linters and type checkers
+    python3 run.py COMMAND ...       any other `greenroom` command: token, chat, check, --help
 
 It needs Python 3.11 or newer and nothing else, and it never touches the system's own packages.
 The first run installs; later runs install again only when the packages' list of files or the
@@ -12,6 +12,7 @@ dependencies have changed (an editable install sees edits by itself, but not new
 
 import hashlib
 import os
+import shutil
 import subprocess
 import sys
 import venv
@@ -21,7 +22,7 @@ ROOT = Path(__file__).resolve().parent
 VENV = ROOT / ".venv"
 PYTHON = VENV / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 STAMP = VENV / "greenroom-installed"
-PACKAGES = ("supervisor", "protocol", "actors", "client", "chaos", "node")
+PACKAGES = ("supervisor", "protocol", "actors", "client", "node")
 OLDEST = (3, 11)
 
 NO_PIP = """\
@@ -41,15 +42,17 @@ def main(arguments: list[str]) -> int:
     command, *options = arguments
     if command == "test":
         install("test")
-        return run("-m", "pytest", *options)
-    if command == "check":
+        os.chdir(ROOT)
+        return become("-m", "pytest", *options)
+    if command == "lint":
         install("dev")
-        return check()
+        os.chdir(ROOT)
+        return lint()
     install("node")
-    return run("-m", "greenroom.node", command, *options)
+    return become("-m", "greenroom.node", command, *options)
 
 
-def check() -> int:
+def lint() -> int:
     """Run every linter and type checker, also after one has failed; non-zero if any did."""
     namespaced = [name for name in PACKAGES if (ROOT / name / "__init__.py").exists()]
     packages = [word for name in namespaced for word in ("-p", f"greenroom.{name}")]
@@ -62,14 +65,16 @@ def check() -> int:
     return max(codes)
 
 
+def become(*arguments: str) -> int:
+    """Let the environment's Python take this process's place, so that it gets every signal."""
+    if os.name != "nt":  # which has no such thing
+        os.execv(PYTHON, [str(PYTHON), *arguments])
+    return run(*arguments)
+
+
 def run(*arguments: str) -> int:
-    """Run the environment's Python in the foreground; Ctrl-C is the child's to handle."""
-    with subprocess.Popen([PYTHON, *arguments], cwd=ROOT) as process:
-        while True:
-            try:
-                return process.wait()
-            except KeyboardInterrupt:
-                continue
+    """Run the environment's Python and wait for it."""
+    return subprocess.run([PYTHON, *arguments], check=False).returncode
 
 
 def install(extra: str) -> None:
@@ -100,16 +105,25 @@ def fingerprint() -> str:
 
 
 def create_environment() -> None:
-    """Make `.venv` with pip in it; exits with one clear message where this Python cannot."""
-    if PYTHON.exists() and f"version = {version()}" in (VENV / "pyvenv.cfg").read_text():
+    """Make `.venv` with pip in it; exits with one clear message where that can't be."""
+    if VENV.exists() and not STAMP.exists():
+        sys.exit(f"{VENV} is not one that run.py made; move it away and run this command again.")
+    if PYTHON.exists() and f"version = {version()}\n" in (VENV / "pyvenv.cfg").read_text():
         return
     try:
-        venv.create(VENV, with_pip=True, clear=True)
-    except (subprocess.CalledProcessError, ImportError):
-        venv.create(VENV, with_pip=False, clear=True)
-        borrowed = [sys.executable, "-m", "pip", "--python", str(PYTHON), "install", "-q", "pip"]
-        if subprocess.run(borrowed, check=False, capture_output=True).returncode:
-            sys.exit(NO_PIP)
+        shutil.rmtree(VENV, ignore_errors=True)
+        VENV.mkdir()
+        STAMP.touch()  # ours from now on, also when this is cut short
+        try:
+            venv.create(VENV, with_pip=True)
+        except (subprocess.CalledProcessError, ImportError):
+            venv.create(VENV, with_pip=False)
+            borrowed = [sys.executable, "-m", "pip", "--python", str(PYTHON)]
+            borrowed += ["install", "-q", "pip"]
+            if subprocess.run(borrowed, check=False, capture_output=True).returncode:
+                sys.exit(NO_PIP)
+    except OSError as error:
+        sys.exit(f"can't make {VENV}: {error.strerror}")
 
 
 def version() -> str:
@@ -122,8 +136,12 @@ def pip(*arguments: str) -> None:
     command = [PYTHON, "-m", "pip", "--disable-pip-version-check", *arguments]
     code = subprocess.run(command, cwd=ROOT, check=False).returncode
     if code:
+        print("pip could not install what Greenroom needs; is there a network?", file=sys.stderr)
         sys.exit(code)
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except KeyboardInterrupt:
+        sys.exit(130)
