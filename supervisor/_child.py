@@ -161,16 +161,19 @@ class Child:
 
     def put_down(self, incarnation: Incarnation, report: CrashReport | None, exit_: Exit) -> None:
         """Decide what becomes of the messages and asks an ended incarnation had in hand."""
-        error = ActorCrashed(self.path, report) if self.keep else ActorStopped(self.path)
-        if exit_ is Exit.CRASHED:
-            error = ActorCrashed(self.path, report)
+        # whatever restart_if makes of an exception, it did not finish what was in hand
+        crashed = report is not None and exit_ is not Exit.STOPPED
+        if crashed or self.keep:
+            error: Exception = ActorCrashed(self.path, report)
+        else:
+            error = ActorStopped(self.path)
         again: list[Envelope[Any]] = []
         limit = self.spec.redeliver_at_most if isinstance(self.spec, ChildSpec) else 0
         for envelope in incarnation.inbox.in_hand():
             answered = envelope.reply_to is not None and (envelope.replied or envelope.stale)
             if envelope.reserved or answered:
                 continue
-            if exit_ is Exit.NORMAL:  # it returned: what it had in hand is done
+            if exit_ is Exit.NORMAL and not crashed:  # it returned: what it had in hand is done
                 envelope.refuse(error)
             elif envelope.deliveries < limit and not envelope.replied:
                 envelope.deliveries += 1

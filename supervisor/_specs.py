@@ -157,8 +157,8 @@ class ChildSpec(Generic[M]):
     """A budget of the child's own, beside its supervisor's; exceeding either makes the supervisor
     give up."""
     restart_if: Callable[[BaseException], bool] | None = None
-    """Asked about each crash: False means "as if it had ended normally". None: every crash is a
-    crash."""
+    """Asked about each crash: False means "as if it had ended normally", except that what was in
+    hand is treated as at any crash. None: every crash is a crash."""
 
 
 def _as_tuple(

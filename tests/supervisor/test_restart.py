@@ -391,6 +391,33 @@ async def test_a_predicate_makes_expected_errors_a_normal_end(autojump_clock):
         assert lives(probe) == [2]
 
 
+async def raises_once(inbox, *, task_status):
+    task_status.started()
+    async for message in inbox:
+        if inbox.incarnation == 1:
+            raise KeyError
+        inbox.answer(message)
+
+
+async def test_what_an_expected_error_had_in_hand_is_a_dead_letter(autojump_clock):
+    letters = []
+    spec = ChildSpec(
+        id="a", start=raises_once, restart=Restart.TRANSIENT, restart_if=lambda error: False
+    )
+    async with open_supervisor([spec], hooks=Hooks(dead_letter=letters.append)) as sup:
+        await sup.ref("a").tell("precious")
+        await settle()
+    assert [letter.message for letter in letters] == ["precious"]
+
+
+async def test_what_an_expected_error_had_in_hand_is_redelivered_if_the_spec_says_so(
+    autojump_clock,
+):
+    spec = ChildSpec(id="a", start=raises_once, restart_if=lambda error: False, redeliver_at_most=1)
+    async with open_supervisor([spec]) as sup:
+        assert await sup.ref("a").ask("again") == "again"
+
+
 async def test_a_child_s_own_budget_ends_the_supervisor_too(autojump_clock):
     probe = Probe()
     spec = probe.spec("p", limit=RestartLimit(max_restarts=1, max_seconds=10))
