@@ -197,13 +197,15 @@ class Box:
         if self.receiver is not None and self.items:
             self.wake()
 
-    def forget(self, wanted: object) -> None:
-        """Remove one item of the reserved lane, if it is still there."""
+    def forget(self, wanted: Envelope[Any]) -> bool:
+        """Remove one item; False if it is not there."""
         for index, item in enumerate(self.items):
             if item is wanted:
                 del self.items[index]
-                self.limit -= 1
-                return
+                if wanted.reserved:
+                    self.limit -= 1
+                return True
+        return False
 
     def forget_reserved(self) -> None:
         """Remove what was owed to an incarnation that has ended."""

@@ -169,7 +169,11 @@ class Child:
             error = ActorStopped(self.path)
         again: list[Envelope[Any]] = []
         limit = self.spec.redeliver_at_most if isinstance(self.spec, ChildSpec) else 0
-        for envelope in incarnation.inbox.in_hand():
+        in_hand = incarnation.inbox.in_hand()
+        if crashed:
+            aside = [e for e in incarnation.inbox.laid_aside() if self._take_back(e)]
+            in_hand = [*aside, *in_hand]
+        for envelope in in_hand:
             answered = envelope.reply_to is not None and (envelope.replied or envelope.stale)
             if envelope.reserved or answered:
                 continue
@@ -187,6 +191,13 @@ class Child:
         stashed = [envelope for envelope in self.stash if not envelope.reserved]
         self.box.put_back([*stashed, *again])  # what was stashed came first
         self.stash.clear()
+
+    def _take_back(self, envelope: Envelope[Any]) -> bool:
+        """Take an envelope out of the stash, or, unstashed, out of the box; False if it is gone."""
+        if envelope in self.stash:
+            self.stash.remove(envelope)
+            return True
+        return self.box.forget(envelope)
 
     def close(self) -> None:
         """No incarnation will come: end all asks, bury all messages, here and below."""

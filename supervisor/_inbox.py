@@ -41,7 +41,7 @@ class Inbox(Generic[M]):
     actor returns, or its supervisor cancels it.
     """
 
-    __slots__ = ("_asked", "_box", "_budget", "_hand", "_incarnation", "_items")
+    __slots__ = ("_asked", "_box", "_budget", "_hand", "_incarnation", "_items", "_laid_aside")
 
     def __init__(self, incarnation: Incarnation) -> None:
         self._incarnation = incarnation
@@ -49,7 +49,8 @@ class Inbox(Generic[M]):
         self._items = self._box.items
         self._budget = 0
         self._hand: Any = _NOTHING  # a bare message, an Envelope, or a _Batch
-        self._asked = False  # whether what is in hand carries a request
+        self._asked = False  # whether the next receive has to end a request, or forget laid_aside
+        self._laid_aside: list[Envelope[Any]] = []  # stashed since the last receive
 
     # --- who am I
 
@@ -224,12 +225,13 @@ class Inbox(Generic[M]):
         """Finish with what is in hand; an unanswered request that was not taken ends here."""
         if self._asked:
             self._asked = False
+            self._laid_aside = []
             hand = self._hand
             if type(hand) is _Batch:  # its reply_tos were handed out: whoever has them may answer
                 for envelope in hand:
                     if envelope.reply_to is not None and not envelope.reply_to.answered:
                         self._incarnation.owe(envelope.reply_to)
-            elif not hand.reply_to.answered:
+            elif hand is not _NOTHING and not hand.reply_to.answered:
                 hand.reply_to.fail(NoReply(self._box.child.path, type(hand.message).__name__))
         self._hand = _NOTHING
 
@@ -242,6 +244,10 @@ class Inbox(Generic[M]):
         if type(hand) is _Batch:
             return hand
         return [as_envelope(hand)]
+
+    def laid_aside(self) -> list[Envelope[Any]]:
+        """What was stashed since the last receive: a crash may be its fault; for the library."""
+        return self._laid_aside
 
     @enable_ki_protection
     def done(self) -> None:
@@ -321,7 +327,8 @@ class Inbox(Generic[M]):
         """Lay the message in hand aside.
 
         `unstash`, or a restart, puts it back in front of the inbox; a timer's message, a `Down` or
-        a `Completion` is owed to this incarnation only, so a restart drops it.
+        a `Completion` is owed to this incarnation only, so a restart drops it. Until the next
+        receive the message still counts as in hand, should this incarnation crash.
 
         Raises:
             StashFull: The stash has no free place; the message is still in hand.
@@ -332,7 +339,8 @@ class Inbox(Generic[M]):
         if len(child.stash) + len(items) > capacity:
             raise StashFull(child.path, capacity)
         child.stash.extend(items)
-        self._hand, self._asked = _NOTHING, False
+        self._laid_aside += items
+        self._hand, self._asked = _NOTHING, True
 
     @enable_ki_protection
     def unstash(self) -> int:

@@ -5,12 +5,16 @@ import pytest
 import trio
 
 from greenroom.supervisor import (
+    Backoff,
     ChildSpec,
     Completion,
+    DeadLetterReason,
     Down,
+    Hooks,
     InboxFull,
     Request,
     Restart,
+    Strategy,
     open_supervisor,
 )
 from greenroom.supervisor.testing import Probe, ProbeCrash, settle
@@ -100,3 +104,61 @@ async def test_a_message_of_the_library_that_was_put_back_takes_no_room(autojump
     async with open_supervisor([spec]):
         await trio.sleep(2)
     assert probe_full == [1, 1]
+
+
+# --- a crash
+
+
+def crashing(got, lay_aside):
+    async def run(inbox, *, task_status):
+        task_status.started()
+        async for message in inbox:
+            got.append(message)
+            lay_aside(inbox)
+            raise ProbeCrash
+
+    return run
+
+
+def stash(inbox):
+    inbox.stash()
+
+
+def stash_and_unstash(inbox):
+    inbox.stash()
+    inbox.unstash()
+
+
+@pytest.mark.parametrize("lay_aside", [stash, stash_and_unstash])
+async def test_what_was_stashed_since_the_last_receive_counts_as_in_hand_at_a_crash(
+    autojump_clock, lay_aside
+):
+    """Or it would come back for ever, where the backoff is longer than the limit's window."""
+    got, letters = [], []
+    backoff = Backoff(initial_seconds=10, max_seconds=10, jitter=0)
+    spec = ChildSpec(id="a", start=crashing(got, lay_aside), backoff=backoff, redeliver_at_most=1)
+    async with open_supervisor([spec], hooks=Hooks(dead_letter=letters.append)) as sup:
+        await sup.ref("a").tell("poison")
+        await trio.sleep(1000)
+    assert got == ["poison", "poison"]
+    assert [(x.message, x.reason) for x in letters] == [("poison", DeadLetterReason.IN_HAND)]
+
+
+async def test_what_was_stashed_last_survives_a_stop(autojump_clock):
+    """A stop is not the message's fault."""
+    got = []
+
+    async def run(inbox, *, task_status):
+        task_status.started()
+        got.append(await inbox.receive())
+        inbox.stash()
+        await trio.sleep_forever()
+
+    first = Probe()
+    specs = [first.spec("first"), ChildSpec(id="a", start=run)]
+    async with open_supervisor(specs, strategy=Strategy.ONE_FOR_ALL) as sup:
+        await sup.ref("a").tell("patience")
+        await settle()
+        first.crash()
+        await settle()
+    assert got == ["patience", "patience"]
