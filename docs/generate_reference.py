@@ -194,7 +194,7 @@ def function_signature(node: ast.FunctionDef | ast.AsyncFunctionDef, name: str) 
     start = "async def " if isinstance(node, ast.AsyncFunctionDef) else "def "
     end = "" if node.returns is None else f" -> {source(node.returns)}"
     marks = decorators(node)
-    if "asynccontextmanager" in marks:
+    if "asynccontextmanager" in marks or end.startswith(" -> AbstractAsyncContextManager["):
         start, end = "async with ", f" as {yielded(node)}"
     elif "contextmanager" in marks:
         start, end = "with ", f" as {yielded(node)}"

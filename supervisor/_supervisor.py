@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Hashable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Hashable, Sequence
+from contextlib import AbstractAsyncContextManager
+from functools import partial
 from random import Random
 from typing import Any, TypeVar
 
@@ -14,6 +15,7 @@ from . import _admin
 from ._child import Child, ChildState
 from ._core import Core
 from ._errors import NoSuchChild, NotASupervisor
+from ._host import Host
 from ._partition import partition_of
 from ._ref import Ref
 from ._reports import Hooks
@@ -254,8 +256,7 @@ def _info(child: Child) -> ChildInfo:
     )
 
 
-@asynccontextmanager
-async def open_supervisor(
+def open_supervisor(
     children: Sequence[ChildSpec[Any] | SupervisorSpec] = (),
     *,
     strategy: Strategy = Strategy.ONE_FOR_ONE,
@@ -264,7 +265,7 @@ async def open_supervisor(
     hooks: Hooks | None = None,
     random: Random | None = None,
     id: str = "root",
-) -> AsyncGenerator[Supervisor, None]:
+) -> AbstractAsyncContextManager[Supervisor]:
     """Run a supervision tree around the block of an `async with`.
 
     The children start in order before the block begins. The block counts as the child that started
@@ -283,9 +284,8 @@ async def open_supervisor(
 
     Raises:
         ExceptionGroup: As a nursery's: what the block raised, and `StartFailed` or
-            `RestartLimitExceeded` of the
-            tree. KeyboardInterrupt, SystemExit and a foreign Cancelled that came out of a child are
-            in it too.
+            `RestartLimitExceeded` of the tree. KeyboardInterrupt, SystemExit and a foreign
+            Cancelled that came out of a child are in it too.
 
     Cancellation:
         Shuts down in order; `Cancelled` goes on when all children have ended. A cancel or interrupt
@@ -298,8 +298,7 @@ async def open_supervisor(
         limit=RestartLimit() if limit is None else limit,
         auto_shutdown=auto_shutdown,
     )
-    async with open_tree(spec, hooks=hooks, random=random) as tree:
-        yield tree.root.handle
+    return Host(partial(Tree, spec, hooks=hooks, random=random, make_handle=Supervisor))
 
 
 async def serve_supervisor(
@@ -321,44 +320,12 @@ async def serve_supervisor(
     Cancellation:
         As `open_supervisor`.
     """
+    tree = Tree(spec, hooks=hooks, random=random, make_handle=Supervisor)
     try:
-        async with open_tree(spec, hooks=hooks, random=random) as tree:
-            task_status.started(tree.root.handle)
+        async with Host(lambda: tree) as supervisor:
+            task_status.started(supervisor)
             await tree.done.wait()
     except BaseExceptionGroup as group:
         if len(group.exceptions) == 1:  # the nursery in there is nobody's business
             raise group.exceptions[0] from None
         raise
-
-
-@asynccontextmanager
-async def open_tree(
-    spec: SupervisorSpec, *, hooks: Hooks | None, random: Random | None
-) -> AsyncGenerator[Tree, None]:
-    """Run a tree in a task of its own, around a block."""
-    tree = Tree(spec, hooks=hooks, random=random, make_handle=Supervisor)
-    errors: list[BaseException] = []
-    async with trio.open_nursery() as host:
-        host.start_soon(tree.run, name=tree.root.path)
-        try:
-            await tree.opened.wait()
-            if tree.started:
-                with tree.host:
-                    yield tree
-        except BaseException as exc:  # noqa: BLE001  raised below, with what else there is
-            errors.append(exc)
-        tree.host_done.set()
-        errors.extend(await tree.close())
-    errors.extend(tree.take_errors())
-    _raise_all(errors)
-
-
-def _raise_all(errors: list[BaseException]) -> None:
-    """Raise as a nursery does: in a group, except that Cancelled alone stays Cancelled."""
-    try:
-        if len(errors) == 1 and isinstance(errors[0], trio.Cancelled):
-            raise errors[0]
-        if errors:
-            raise BaseExceptionGroup("the supervision tree ended", [*errors]) from None
-    finally:
-        errors.clear()  # the traceback holds this frame
