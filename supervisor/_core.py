@@ -129,7 +129,7 @@ class Core:
     async def _start_static(self) -> None:
         keep = self.child is not None and self.child.keep
         for child in tuple(self.children.values()):
-            child.attempt, child.saved = 0, None
+            child.attempt, child.saved, child.restart_times = 0, None, None
             incarnation = child.begin(self.tree.nursery, keep=keep)
             await self.until_started(child, incarnation)
             self.check_start(child, incarnation)

@@ -429,6 +429,18 @@ async def test_a_child_s_own_budget_ends_the_supervisor_too(autojump_clock):
     assert info.value.exceptions[0].max_restarts == 1
 
 
+async def test_a_child_s_own_budget_is_whole_again_after_its_supervisor_s_restart(autojump_clock):
+    probe, escalated = Probe(), []
+    own = RestartLimit(max_restarts=2, max_seconds=1000)
+    inner = SupervisorSpec(id="inner", children=[probe.spec("p", limit=own)], limit=PLENTY)
+    async with open_supervisor([inner], limit=PLENTY, hooks=Hooks(escalated=escalated.append)):
+        await settle()
+        await crash_at(probe, 1, 2, 3, 4, 5)
+        assert len(escalated) == 1
+        await crash_at(probe, 6)
+        assert len(escalated) == 2
+
+
 async def test_ignore_leaves_a_child_listed_but_stopped(autojump_clock):
     async def ignores(inbox, *, task_status):
         raise Ignore
