@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import attrs
+import trio
 
 from ._child import Child, ChildState
 from ._core import Core
 from ._incarnation import await_stack
 from ._reports import CrashReport
 from ._specs import Restart, Strategy
+from ._strategy import recent_restarts
 
 
 @attrs.frozen(kw_only=True)
@@ -81,7 +83,7 @@ def snapshot_of_supervisor(core: Core, *, await_stacks: bool) -> SupervisorSnaps
         dynamic=core.spec.dynamic,
         incarnation=1 if own is None else own.number,
         restarts=0 if own is None else max(0, own.number - 1),
-        recent_restarts=len(core.times),
+        recent_restarts=recent_restarts(core.times, now=trio.current_time(), limit=core.spec.limit),
         last_crash=None if own is None else own.last_crash,
         children=tuple(
             _snapshot_of_child(child, await_stacks=await_stacks)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from random import Random
 
 from ._specs import AutoShutdown, Backoff, Restart, RestartLimit, Strategy
@@ -46,6 +46,11 @@ def admit_restart(times: deque[float], *, now: float, limit: RestartLimit) -> bo
         times.popleft()
     times.append(now)
     return len(times) <= limit.max_restarts
+
+
+def recent_restarts(times: Iterable[float], *, now: float, limit: RestartLimit) -> int:
+    """Count the restarts that lie in the window that ends now."""
+    return sum(time >= now - limit.max_seconds for time in times)
 
 
 def backoff_seconds(backoff: Backoff | None, attempt: int, random: Random) -> float:

@@ -66,6 +66,17 @@ async def test_a_snapshot_of_an_ended_tree_is_still_possible(autojump_clock):
     assert child.state is ChildState.STOPPED
 
 
+async def test_a_snapshot_counts_the_restarts_inside_the_window_only(autojump_clock):
+    probe = Probe()
+    async with open_supervisor([probe.spec("a")], limit=RestartLimit(max_seconds=5)) as sup:
+        await settle()
+        probe.crash()
+        await trio.sleep(5)
+        assert sup.snapshot().recent_restarts == 1
+        await trio.sleep(0.1)
+        assert sup.snapshot().recent_restarts == 0
+
+
 async def test_refs_compare_by_identity_and_hash(autojump_clock):
     async with open_supervisor([Probe().spec("a"), Probe().spec("b")]) as sup:
         assert sup.ref("a") is sup.ref("a")

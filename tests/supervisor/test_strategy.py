@@ -9,6 +9,7 @@ from greenroom.supervisor import AutoShutdown, Backoff, RestartLimit, Strategy
 from greenroom.supervisor._strategy import (
     admit_restart,
     backoff_seconds,
+    recent_restarts,
     restart_group,
     shuts_down,
 )
@@ -26,6 +27,11 @@ def test_the_window_includes_both_its_ends():
     assert not admit_restart(times, now=5.0, limit=LIMIT)
     times = deque([0.0, 1.0])
     assert admit_restart(times, now=5.0001, limit=LIMIT)
+
+
+def test_only_restarts_inside_the_window_count_now():
+    times = deque([0.0, 1.0, 2.0])
+    assert [recent_restarts(times, now=t, limit=LIMIT) for t in (2, 5, 6, 7.5)] == [3, 3, 2, 0]
 
 
 def test_the_window_keeps_no_more_than_it_needs():
