@@ -333,6 +333,7 @@ class Inbox(Generic[M]):
         Raises:
             StashFull: The stash has no free place; the message is still in hand.
         """
+        self._check_alive()
         child = self._incarnation.child
         capacity = child.stash_capacity
         items = self._hand_as_batch()
@@ -345,6 +346,7 @@ class Inbox(Generic[M]):
     @enable_ki_protection
     def unstash(self) -> int:
         """Put everything stashed back in front of the inbox, oldest first; return how many."""
+        self._check_alive()
         child = self._incarnation.child
         count = len(child.stash)
         self._box.put_back(child.stash)
@@ -355,6 +357,7 @@ class Inbox(Generic[M]):
 
     def save(self, state: object) -> None:
         """Keep `state` for the next incarnation, until the child or its supervisor ends."""
+        self._check_alive()
         self._incarnation.child.saved = state
 
     @property

@@ -12,6 +12,7 @@ from greenroom.supervisor import (
     Down,
     Hooks,
     InboxFull,
+    IncarnationEnded,
     Request,
     Restart,
     Strategy,
@@ -162,3 +163,33 @@ async def test_what_was_stashed_last_survives_a_stop(autojump_clock):
         first.crash()
         await settle()
     assert got == ["patience", "patience"]
+
+
+# --- a former life
+
+
+@pytest.mark.parametrize("write", ["save", "stash", "unstash"])
+async def test_a_stuck_former_life_cannot_touch_its_successor_s_state(autojump_clock, write):
+    refused = []
+
+    async def run(inbox, *, task_status):
+        task_status.started()
+        if inbox.incarnation > 1:
+            await inbox.receive()
+            inbox.stash()
+            inbox.save("mine")
+            await trio.sleep_forever()
+        with trio.CancelScope(shield=True):
+            await trio.sleep(50)
+        try:
+            inbox.save("theirs") if write == "save" else getattr(inbox, write)()
+        except IncarnationEnded:
+            refused.append(inbox.incarnation)
+
+    async with open_supervisor([ChildSpec(id="a", start=run, shutdown_seconds=1)]) as sup:
+        await sup.terminate_child("a")
+        ref = await sup.restart_child("a")
+        await ref.tell("message")
+        await trio.sleep(100)
+        assert sup.snapshot().children[0].inbox.stashed == 1
+    assert refused == [1]
