@@ -6,6 +6,7 @@ need, hands all of it to the tree, and drains when it is told to stop. Decides n
 
 import secrets
 import signal
+import ssl
 import time
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -52,6 +53,17 @@ class NodeState:
     draining: bool = False
 
 
+@attrs.frozen(kw_only=True)
+class Outside:
+    """What is open by the time the tree is built, and what it is built to trust."""
+
+    trust: Trust
+    tls: ssl.SSLContext | None
+    listeners: Sequence[trio.SocketListener]
+    store: SqlStore
+    office: TokenOffice
+
+
 async def serve(
     settings: Settings,
     *,
@@ -64,58 +76,87 @@ async def serve(
         task_status: Told the node's URLs once it accepts connections.
 
     Raises:
-        NodeError: It can't start; nothing is left behind.
+        NodeError: It can't start. Nothing stays open, and for an address that can't be had no
+            data directory is made either.
     """
     trust = decide_trust(settings)
     tls = None
     if settings.tls_cert is not None and settings.tls_key is not None:
         tls = make_tls_context(settings.tls_cert, settings.tls_key)
-    with open_data_directory(settings.data) as directory:
-        office = open_token_office(settings, trust, directory)
-        async with open_store(directory, name=settings.name) as store:
-            state = NodeState()
-            web = WebSide(
-                make_app(
-                    WebServices(
-                        assets=load_assets(),
-                        draining=lambda: state.draining,
-                        ping_store=store.ping,
-                        issue_guest_token=office.issue_for_guest if trust.guests else None,
-                        development=trust.development,
-                        origins=settings.origins,
-                    )
+    # What fails without leaving files behind comes first, the secret that we would make up last.
+    async with open_address(settings) as listeners:
+        with open_data_directory(settings.data) as directory:
+            async with open_store(directory, name=settings.name) as store:
+                outside = Outside(
+                    trust=trust,
+                    tls=tls,
+                    listeners=listeners,
+                    store=store,
+                    office=open_token_office(settings, trust, directory),
                 )
-            )
-            services = Services(
-                node=settings.name,
-                now=time.time,
-                verify=office.verify,
-                limits=CastLimits(max_connections=settings.max_connections),
-            )
-            listeners = await open_listeners(settings.host, settings.port)
-            urls = [settings.url(listener.socket.getsockname()[1]) for listener in listeners]
-            policy = Policy(tls=tls is not None, origins=settings.origins)
-            door = Door(
-                listeners=listeners,
-                tls=tls,
-                policy=lambda: attrs.evolve(policy, draining=state.draining),
-                web=web,
-                handshake_seconds=services.limits.handshake_seconds,
-            )
-            spec = node_spec(
-                services=services, store=store, listener=_listener_spec(door, services)
-            )
-            # After that long every grace in the tree is over.
-            spec = attrs.evolve(spec, shutdown_seconds=settings.drain_seconds)
-            async with trio.open_nursery() as nursery:
-                stop = await nursery.start(_watch_signals, nursery.cancel_scope)
-                async with open_supervisor([spec]) as root:
-                    _announce(urls, settings, trust)
-                    task_status.started(urls)
-                    await stop.wait()
-                    await _drain(state, web, root.supervisor("node"))
-                nursery.cancel_scope.cancel()
+                await _run(settings, outside, task_status)
     log.info("stopped")
+
+
+async def _run(
+    settings: Settings, outside: Outside, task_status: trio.TaskStatus[Sequence[str]]
+) -> None:
+    """Build the tree over what is open, and keep it until a signal comes."""
+    trust, store = outside.trust, outside.store
+    state = NodeState()
+    web = WebSide(
+        make_app(
+            WebServices(
+                assets=load_assets(),
+                draining=lambda: state.draining,
+                ping_store=store.ping,
+                issue_guest_token=outside.office.issue_for_guest if trust.guests else None,
+                development=trust.development,
+                origins=settings.origins,
+            )
+        )
+    )
+    services = Services(
+        node=settings.name,
+        now=time.time,
+        verify=outside.office.verify,
+        limits=CastLimits(max_connections=settings.max_connections),
+    )
+    policy = Policy(tls=outside.tls is not None, origins=settings.origins)
+    door = Door(
+        listeners=outside.listeners,
+        tls=outside.tls,
+        policy=lambda: attrs.evolve(policy, draining=state.draining),
+        web=web,
+        handshake_seconds=services.limits.handshake_seconds,
+    )
+    spec = node_spec(services=services, store=store, listener=_listener_spec(door, services))
+    # After that long every grace in the tree is over.
+    spec = attrs.evolve(spec, shutdown_seconds=settings.drain_seconds)
+    urls = [settings.url(listener.socket.getsockname()[1]) for listener in outside.listeners]
+    async with trio.open_nursery() as nursery:
+        stop = await nursery.start(_watch_signals, nursery.cancel_scope)
+        async with open_supervisor([spec]) as root:
+            _announce(urls, settings, trust)
+            task_status.started(urls)
+            await stop.wait()
+            await _drain(state, web, root.supervisor("node"))
+        nursery.cancel_scope.cancel()
+
+
+@asynccontextmanager
+async def open_address(settings: Settings) -> AsyncGenerator[Sequence[trio.SocketListener]]:
+    """Listen where the settings say, and close what the listener has not closed in the end.
+
+    Raises:
+        ListenError: The address is taken, not ours, or not to be resolved.
+    """
+    listeners = await open_listeners(settings.host, settings.port)
+    try:
+        yield listeners
+    finally:
+        for listener in listeners:
+            listener.socket.close()
 
 
 def open_token_office(settings: Settings, trust: Trust, directory: DataDirectory) -> TokenOffice:

@@ -55,6 +55,15 @@ def test_serve_on_a_taken_port(complaint, tmp_path):
     )
 
 
+@pytest.mark.socket
+def test_serve_on_a_taken_port_makes_no_data_directory(capsys, tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        assert main(["serve", "--port", port, "--data", str(tmp_path / "d")]) == 1
+    assert len(capsys.readouterr().err.splitlines()) == 1
+    assert not (tmp_path / "d").exists()
+
+
 def test_serve_with_a_config_that_is_not_there(complaint):
     line = complaint("serve", "--config", "/nowhere/g.toml", code=2)
     assert line == "greenroom: config /nowhere/g.toml: No such file or directory"
