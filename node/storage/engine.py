@@ -7,7 +7,7 @@ import sqlite3
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event, insert, select
+from sqlalchemy import Connection, Engine, create_engine, event, insert, inspect, select
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.pool import QueuePool
 
@@ -44,13 +44,29 @@ def open_sqlite(path: Path, *, new_epoch: str) -> Engine:
     try:
         with engine.execution_options(**{WRITES: True}).begin() as connection:
             METADATA.create_all(connection)
+            _refuse_other_tables(connection, path)
             if connection.execute(select(history.c.epoch)).scalar() is None:
                 connection.execute(insert(history).values(id=1, epoch=new_epoch))
+    except DataDirectoryError:
+        engine.dispose()
+        raise
     except (SQLAlchemyError, sqlite3.Error) as error:
         engine.dispose()
         cause = error.orig if isinstance(error, DBAPIError) else error
         raise DataDirectoryError(f"database {path}: {cause}") from error
     return engine
+
+
+def _refuse_other_tables(connection: Connection, path: Path) -> None:
+    """A table of the right name is taken for ours unless somebody looks: see what it consists of."""
+    inspector = inspect(connection)
+    for table in METADATA.sorted_tables:
+        found = {column["name"] for column in inspector.get_columns(table.name)}
+        if found != set(table.columns.keys()):
+            raise DataDirectoryError(
+                f"database {path} is no database of ours: its table {table.name} has the columns "
+                f"{', '.join(sorted(found))}"
+            )
 
 
 # Any: SQLAlchemy hands over its own pool record, which nothing here looks at.

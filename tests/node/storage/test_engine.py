@@ -49,6 +49,17 @@ def test_a_directory_in_place_of_the_file_is_refused(tmp_path):
         open_sqlite(tmp_path, new_epoch="e")
 
 
+def test_a_database_with_somebody_elses_table_is_refused_and_left_as_it_was(tmp_path):
+    path = tmp_path / "a.db"
+    other = sqlite3.connect(path)
+    other.execute("CREATE TABLE messages (x)")
+    with pytest.raises(DataDirectoryError, match="no database of ours: its table messages") as told:
+        open_sqlite(path, new_epoch="e")
+    assert "\n" not in str(told.value)
+    assert other.execute("SELECT name FROM sqlite_master").fetchall() == [("messages",)]
+    other.close()
+
+
 def test_keys_are_looked_up_by_index(tmp_path):
     """The list of keys is walked and each row is searched; the table is never read through."""
     engine = open_sqlite(tmp_path / "a.db", new_epoch="e")
