@@ -7,6 +7,7 @@ secret file, and nothing else; what a setting means to the node is decided elsew
 """
 
 import difflib
+import re
 import tomllib
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
@@ -32,7 +33,16 @@ from greenroom.node.kinds import (
 ENVIRONMENT_PREFIX = "GREENROOM_"
 CONFIG_VARIABLE = "GREENROOM_CONFIG"
 TOKEN_VARIABLE = "GREENROOM_TOKEN"  # noqa: S105  # its name; `greenroom chat` reads it
-NOT_SETTINGS = frozenset({CONFIG_VARIABLE, TOKEN_VARIABLE})
+CHROMIUM_VARIABLE = "GREENROOM_CHROMIUM"  # where the tests find a browser
+NOT_SETTINGS = frozenset({CONFIG_VARIABLE, TOKEN_VARIABLE, CHROMIUM_VARIABLE})
+
+# Kubernetes tells every pod of every Service, in variables whose names begin with the Service's:
+# of `greenroom` itself, and of `greenroom-database` and the like.
+_SERVICE_NAME = re.compile(
+    r"GREENROOM_(\w+_)?(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT_\d+_(TCP|UDP|SCTP)(_\w+)?)"
+)
+_SERVICE_PORT_NAME = re.compile(r"GREENROOM_(\w+_)?PORT")
+_SERVICE_PORT_VALUE = re.compile(r"(tcp|udp|sctp)://")
 
 
 def _about(kind: Kind, help_text: str) -> dict[str, Kind | str]:
@@ -218,12 +228,21 @@ def _read_environment(environ: Mapping[str, str]) -> dict[str, object]:
     for variable, text in sorted(environ.items()):
         if not variable.startswith(ENVIRONMENT_PREFIX) or variable in NOT_SETTINGS:
             continue
+        if _is_of_kubernetes(variable, text):
+            continue
         if variable not in names:
             hint = _nearest(variable, [*names, *NOT_SETTINGS])
             raise SettingsError(f"environment: unknown setting {variable}{hint}")
         setting = names[variable]
         values[setting] = _checked(KINDS[setting].from_text, text, variable)
     return values
+
+
+def _is_of_kubernetes(variable: str, text: str) -> bool:
+    """Whether it describes a Service, rather than setting anything."""
+    if _SERVICE_NAME.fullmatch(variable):
+        return True
+    return bool(_SERVICE_PORT_NAME.fullmatch(variable) and _SERVICE_PORT_VALUE.match(text))
 
 
 def _read_options(options: Mapping[str, object]) -> dict[str, object]:

@@ -52,6 +52,27 @@ def test_other_programs_variables_are_none_of_ours():
     assert load_settings(environ={"PORT": "1", "GREENROOMS": "x"}) == Settings()
 
 
+def test_the_variable_that_names_a_browser_for_the_tests_is_no_setting():
+    assert load_settings(environ={"GREENROOM_CHROMIUM": "/usr/bin/chromium"}) == Settings()
+
+
+@pytest.mark.parametrize(
+    ("variable", "text"),
+    [
+        ("GREENROOM_SERVICE_HOST", "10.0.0.11"),
+        ("GREENROOM_SERVICE_PORT", "8000"),
+        ("GREENROOM_SERVICE_PORT_HTTP", "8000"),
+        ("GREENROOM_PORT", "tcp://10.0.0.11:8000"),
+        ("GREENROOM_PORT_8000_TCP", "tcp://10.0.0.11:8000"),
+        ("GREENROOM_PORT_8000_TCP_ADDR", "10.0.0.11"),
+        ("GREENROOM_DATABASE_SERVICE_HOST", "10.0.0.12"),
+        ("GREENROOM_DATABASE_PORT", "tcp://10.0.0.12:5432"),
+    ],
+)
+def test_what_kubernetes_says_of_a_service_called_greenroom_is_passed_over(variable, text):
+    assert load_settings(environ={variable: text}) == Settings()
+
+
 @pytest.mark.parametrize(
     ("environ", "complaint"),
     [
