@@ -216,6 +216,11 @@ def _read_toml(path: Path) -> dict[str, object]:
         raise SettingsError(f"config {path} is not TOML: {error}") from error
     values: dict[str, object] = {}
     for name, value in table.items():
+        if isinstance(value, dict):
+            raise SettingsError(
+                f"config {path}: [{name}]: the file has no sections; each setting is a line of "
+                "its own above any [...]"
+            )
         if name not in KINDS:
             raise SettingsError(f"config {path}: unknown setting {name!r}{_nearest(name, KINDS)}")
         values[name] = _checked(KINDS[name].check, value, f"config {path}: {name}")
@@ -262,8 +267,13 @@ def _checked(read: Any, value: object, source: str) -> object:
 
 
 def _nearest(name: str, known: Collection[str]) -> str:
-    close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-    return f"; did you mean {close[0]}?" if close else f"; known are {', '.join(sorted(known))}"
+    # Without the prefix that all variables share, and that would make any two of them look alike.
+    bare = {each.removeprefix(ENVIRONMENT_PREFIX): each for each in known}
+    wanted = name.removeprefix(ENVIRONMENT_PREFIX)
+    close = difflib.get_close_matches(wanted, bare, n=1, cutoff=0.6)
+    return (
+        f"; did you mean {bare[close[0]]}?" if close else f"; known are {', '.join(sorted(known))}"
+    )
 
 
 def _with_secret_file(settings: Settings) -> Settings:

@@ -106,6 +106,13 @@ def test_a_bad_environment_is_refused_in_one_line(environ, complaint):
     assert "\n" not in str(caught.value)
 
 
+def test_the_prefix_makes_no_name_look_like_another():
+    with pytest.raises(SettingsError) as caught:
+        load_settings(environ={"GREENROOM_ZZZZZZZ": "1"})
+    assert "did you mean" not in str(caught.value)
+    assert "known are GREENROOM_CHROMIUM, GREENROOM_CONFIG, GREENROOM_DATA," in str(caught.value)
+
+
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
@@ -116,7 +123,7 @@ def test_a_bad_environment_is_refused_in_one_line(environ, complaint):
         ('origins = "https://a.example"', "origins must be a list of origins"),
         ("origins = [1]", "origins must be a list of origins"),
         ("production = 1", "production must be true or false"),
-        ("[node]\nport = 1", "unknown setting 'node'"),
+        ("[serve]\nport = 1", "[serve]: the file has no sections"),
         ("port = ", "is not TOML"),
         ("log_format = ['json']", "log_format must be one of"),
     ],
