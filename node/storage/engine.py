@@ -17,6 +17,7 @@ from greenroom.node.storage.tables import METADATA, history
 # Below the archive's grace: a thread that waits for the file's lock can't be cancelled.
 BUSY_TIMEOUT_SECONDS = 2.0
 CONNECTIONS = 4  # one for the writer, the others for readers; WAL lets them work side by side
+DATABASE_MODE = 0o600
 WRITES = "greenroom_writes"
 
 
@@ -42,6 +43,8 @@ def open_sqlite(path: Path, *, new_epoch: str) -> Engine:
     event.listen(engine, "connect", _prepare_connection)
     event.listen(engine, "begin", _begin_transaction)
     try:
+        # Ours to make: SQLite would let everybody read it. It gives -wal and -shm the same mode.
+        path.touch(mode=DATABASE_MODE)
         with engine.execution_options(**{WRITES: True}).begin() as connection:
             METADATA.create_all(connection)
             _refuse_other_tables(connection, path)
@@ -50,6 +53,9 @@ def open_sqlite(path: Path, *, new_epoch: str) -> Engine:
     except DataDirectoryError:
         engine.dispose()
         raise
+    except OSError as error:
+        engine.dispose()
+        raise DataDirectoryError(f"database {path}: {error.strerror or error}") from error
     except (SQLAlchemyError, sqlite3.Error) as error:
         engine.dispose()
         cause = error.orig if isinstance(error, DBAPIError) else error
@@ -58,7 +64,7 @@ def open_sqlite(path: Path, *, new_epoch: str) -> Engine:
 
 
 def _refuse_other_tables(connection: Connection, path: Path) -> None:
-    """A table of the right name is taken for ours unless somebody looks: see what it consists of."""
+    """Look at the columns: a table of the right name passes for ours otherwise."""
     inspector = inspect(connection)
     for table in METADATA.sorted_tables:
         found = {column["name"] for column in inspector.get_columns(table.name)}

@@ -1,6 +1,7 @@
 """What is SQLite's own: the file, its pragmas, and trouble with either."""
 
 import sqlite3
+import stat
 
 import pytest
 from sqlalchemy import text
@@ -58,6 +59,15 @@ def test_a_database_with_somebody_elses_table_is_refused_and_left_as_it_was(tmp_
     assert "\n" not in str(told.value)
     assert other.execute("SELECT name FROM sqlite_master").fetchall() == [("messages",)]
     other.close()
+
+
+def test_a_new_database_is_for_its_owner_alone(tmp_path):
+    engine = open_sqlite(tmp_path / "a.db", new_epoch="e")
+    with engine.connect() as connection:
+        connection.execute(text("SELECT 1"))
+        modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()}
+    assert modes == {"a.db": 0o600, "a.db-wal": 0o600, "a.db-shm": 0o600}
+    engine.dispose()
 
 
 def test_keys_are_looked_up_by_index(tmp_path):
