@@ -181,15 +181,20 @@ class Incarnation:
         """Note an ask to be answered later; it ends at the latest with this incarnation."""
         pending = reply_to.pending
         pending.target = None  # the handler goes on, so the asker waits for nobody's handler
+        if pending.done:
+            return  # its asker is gone
         if self.owed is None:
             self.owed = set()
-        elif _is_large_power_of_two(len(self.owed)):
-            self.owed = {p for p in self.owed if not p.done}
+        pending.owed = self.owed
         self.owed.add(pending)
 
     def start_timer(self, seconds: float, message: object, *, repeat: bool) -> Timer:
         """Deliver `message` later, or every so often."""
-        child = self.child
+        child, now = self.child, trio.current_time()
+        if not seconds >= 0:  # NaN too: it would end the clock of the whole tree
+            raise ValueError(f"seconds must be 0 or more, not {seconds!r}")
+        if repeat and now + seconds <= now:
+            raise ValueError(f"an interval of {seconds!r} seconds is too short for the clock")
         waiting: Envelope[Any] | None = None
 
         def fire() -> None:
@@ -203,9 +208,7 @@ class Incarnation:
             self.timers = set()
         elif _is_large_power_of_two(len(self.timers)):  # an actor may set and cancel one a message
             self.timers = {t for t in self.timers if t.active}
-        timer = child.tree.clock.call_at(
-            trio.current_time() + seconds, fire, interval=seconds if repeat else None
-        )
+        timer = child.tree.clock.call_at(now + seconds, fire, interval=seconds if repeat else None)
         self.timers.add(timer)
         return timer
 

@@ -31,10 +31,12 @@ class Request(Generic[R_co]):
 class Pending:
     """One ask that has not ended: who waits, and what it will hear. Ends exactly once."""
 
-    __slots__ = ("completion", "done", "error", "target", "task", "value")
+    __slots__ = ("completion", "done", "error", "owed", "target", "task", "value")
 
     def __init__(self, target: Child) -> None:
         self.done = False
+        self.owed: set[Pending] | None = None
+        """Where the incarnation that took the reply keeps it until it ends."""
         self.value: Any = None  # Any: the request's reply type, known to the asker only
         self.error: Exception | None = None
         self.target: Child | None = target
@@ -47,18 +49,41 @@ class Pending:
         """End the ask; later endings are dropped."""
         if self.done:
             return
-        self.done, self.value, self.error = True, value, error
-        if self.task is not None:
-            task, self.task = self.task, None
-            trio.lowlevel.reschedule(task)
-        elif self.completion is not None:
+        self.close()
+        if self.completion is not None:
             child, incarnation, label = self.completion
             self.completion = None
             child.box.deliver_to(incarnation, Completion(label=label, value=value, error=error))
+            return
+        self.value, self.error = value, error
+        if self.task is not None:
+            task, self.task = self.task, None
+            trio.lowlevel.reschedule(task)
+
+    def close(self) -> None:
+        """Note that it has ended, or that nobody waits for it any more."""
+        self.done = True
+        if self.owed is not None:
+            self.owed.discard(self)
+            self.owed = None
+
+    def take(self) -> Any:  # Any: as `value`
+        """Return the answer or raise the error, and keep neither: others may still refer to us."""
+        value, error = self.value, self.error
+        self.value = self.error = None
+        if error is None:
+            return value
+        try:
+            raise error
+        finally:
+            del error  # the traceback holds this frame
 
 
 class ReplyTo:
-    """The right to answer one request, once. Dropping it unanswered ends the ask with `NoReply`."""
+    """The right to answer one request, once. Dropping it unanswered ends the ask with `NoReply`.
+
+    Any task of this `trio.run` may use it; another thread calls `trio.from_thread.run_sync`.
+    """
 
     __slots__ = ("_child", "_pending", "_what")
 
@@ -89,7 +114,7 @@ class ReplyTo:
 
     def withdraw(self) -> None:
         """Give the ask up without an outcome: its asker is gone."""
-        self._pending.done = True
+        self._pending.close()
 
     @classmethod
     def to_nobody(cls, child: Child) -> ReplyTo:
@@ -134,6 +159,12 @@ class Envelope(Generic[M_co]):
             self.reply_to.answered
             or (self.deadline != math.inf and self.deadline <= trio.current_time())
         )
+
+    def answer(self, value: object) -> None:
+        """Answer the request it carries, unless that was answered or taken; for the library."""
+        if self.reply_to is not None and not self.replied:
+            self.replied = True
+            self.reply_to.reply(value)
 
     def withdraw(self) -> None:
         """End the ask it carries, with nobody to be told."""

@@ -147,19 +147,14 @@ async def _ask(
 
             def abort(_: RaiseCancelT) -> Abort:
                 pending.task = None
-                pending.done = True
+                pending.close()
                 return Abort.SUCCEEDED
 
             await wait_task_rescheduled(abort)
     finally:
         if actor is not None:
             actor.waits_for = None
-    if pending.error is not None:
-        try:
-            raise pending.error
-        finally:
-            pending.error = None  # no cycle: the traceback holds this frame
-    return pending.value
+    return pending.take()
 
 
 async def _put(child: Child, envelope: Envelope[Any]) -> None:
