@@ -30,7 +30,7 @@ class CastLimits:
     expiry_warning_seconds: float = 60.0
     """TOKEN_EXPIRING comes this long before the token's end, or at half of what is left."""
 
-    max_connections: int = 20_000
+    max_connections: int = 10_000
     """Connections on this node; `start_child` raises `TooManyChildren` beyond that."""
     max_frame_bytes: int = 64 * 1024
     max_content_bytes: int = 32 * 1024

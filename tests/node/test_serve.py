@@ -10,7 +10,14 @@ import trio
 from support.whole_node import running
 from trio_websocket import ConnectionClosed
 
+from greenroom.actors.services import CastLimits
+from greenroom.node.settings import Settings
+
 pytestmark = pytest.mark.socket
+
+
+def test_the_cast_and_the_settings_allow_as_many_connections_by_default():
+    assert CastLimits().max_connections == Settings().max_connections
 
 
 async def test_two_guests_chat(tmp_path):
