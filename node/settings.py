@@ -11,7 +11,6 @@ import re
 import tomllib
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 import attrs
 
@@ -35,6 +34,8 @@ CONFIG_VARIABLE = "GREENROOM_CONFIG"
 TOKEN_VARIABLE = "GREENROOM_TOKEN"  # noqa: S105  # its name; `greenroom chat` reads it
 CHROMIUM_VARIABLE = "GREENROOM_CHROMIUM"  # where the tests find a browser
 NOT_SETTINGS = frozenset({CONFIG_VARIABLE, TOKEN_VARIABLE, CHROMIUM_VARIABLE})
+
+LONGEST_SHOWN = 80  # of a value that is no good; a whole file given by mistake helps nobody
 
 # Kubernetes tells every pod of every Service, in variables whose names begin with the Service's:
 # of `greenroom` itself, and of `greenroom-database` and the like.
@@ -186,6 +187,12 @@ def environment_name(setting: str) -> str:
     return ENVIRONMENT_PREFIX + setting.upper()
 
 
+def option_name(setting: str) -> str:
+    """Return the command line's option of a setting."""
+    # One origin for each option; the setting holds them all.
+    return "--origin" if setting == "origins" else "--" + setting.replace("_", "-")
+
+
 def describe_settings(settings: Settings) -> Iterator[tuple[str, str, bool]]:
     """Yield name, value as text (secrets masked) and whether it differs from the default."""
     for name in KINDS:
@@ -223,7 +230,7 @@ def _read_toml(path: Path) -> dict[str, object]:
             )
         if name not in KINDS:
             raise SettingsError(f"config {path}: unknown setting {name!r}{_nearest(name, KINDS)}")
-        values[name] = _checked(KINDS[name].check, value, f"config {path}: {name}")
+        values[name] = _checked(name, value, f"config {path}: {name}")
     return values
 
 
@@ -239,7 +246,7 @@ def _read_environment(environ: Mapping[str, str]) -> dict[str, object]:
             hint = _nearest(variable, [*names, *NOT_SETTINGS])
             raise SettingsError(f"environment: unknown setting {variable}{hint}")
         setting = names[variable]
-        values[setting] = _checked(KINDS[setting].from_text, text, variable)
+        values[setting] = _checked(setting, text, variable, as_text=True)
     return values
 
 
@@ -252,18 +259,29 @@ def _is_of_kubernetes(variable: str, text: str) -> bool:
 
 def _read_options(options: Mapping[str, object]) -> dict[str, object]:
     return {
-        name: _checked(KINDS[name].check, value, "--" + name.replace("_", "-"))
+        name: _checked(name, value, option_name(name))
         for name, value in options.items()
         if value is not None
     }
 
 
-# Any: the argument is text for one of the two readers and a native value for the other.
-def _checked(read: Any, value: object, source: str) -> object:
+def _checked(setting: str, value: object, source: str, *, as_text: bool = False) -> object:
+    kind = KINDS[setting]
     try:
-        return read(value)
+        return kind.from_text(str(value)) if as_text else kind.check(value)
     except MisfitError as error:
-        raise SettingsError(f"{source} must be {error}") from None
+        given = "" if isinstance(kind, SecretText) else f", not {_given(value)}"
+        raise SettingsError(f"{source} must be {error}{given}") from None
+
+
+def _given(value: object) -> str:
+    """Show what was given in one line, in quotes where it is text."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, list | tuple):
+        return ", ".join(_given(item) for item in value) or "[]"  # pyright: ignore[reportUnknownVariableType]  # TOML: items of any type
+    shown = repr(str(value) if isinstance(value, Path) else value)
+    return shown if len(shown) <= LONGEST_SHOWN else f"{shown[:LONGEST_SHOWN]}..."
 
 
 def _nearest(name: str, known: Collection[str]) -> str:
@@ -285,6 +303,6 @@ def _with_secret_file(settings: Settings) -> Settings:
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not text"
         raise SettingsError(f"jwt_secret_file {path}: {reason}") from error
-    secret = _checked(KINDS["jwt_secret"].from_text, text, f"the secret in {path}")
+    secret = _checked("jwt_secret", text, f"the secret in {path}", as_text=True)
     # evolve() would trip over "both set"; the path has done its work and the secret replaces it.
     return attrs.evolve(settings, jwt_secret=secret, jwt_secret_file=None)  # type: ignore[arg-type]  # read by its kind

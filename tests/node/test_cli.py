@@ -126,7 +126,7 @@ def test_serve_where_a_secret_is_needed(complaint, arguments):
         (("serve", "--port", "http"), "--port"),
         (("serve", "--port", "70000"), "--port must be a whole number from 0 to 65535"),
         (("serve", "--log-format", "xml"), "--log-format must be one of auto, console, json"),
-        (("serve", "--origin", "*"), "--origins must be a list of origins"),
+        (("serve", "--origin", "*"), "--origin must be a list of origins"),
         (("token",), "--user"),
         (("token", "--user", "a\nb"), "--user: a user is 1 to"),
     ],

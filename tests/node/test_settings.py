@@ -137,6 +137,27 @@ def test_a_bad_file_is_refused_in_one_line_that_names_it(tmp_path, text, complai
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("text", "given"),
+    [
+        ('port = "http"', ", not 'http'"),
+        ("port = true", ", not true"),
+        ('origins = ["https://a.example", "*"]', ", not 'https://a.example', '*'"),
+        (f'log_level = "{"x" * 1000}"', ", not 'xxx"),
+    ],
+)
+def test_a_complaint_shows_what_was_given(tmp_path, text, given):
+    with pytest.raises(SettingsError) as caught:
+        load_settings(config=write(tmp_path / "g.toml", text))
+    assert given in str(caught.value)
+    assert len(str(caught.value)) < 400
+
+
+def test_a_complaint_about_an_option_calls_it_by_its_name():
+    with pytest.raises(SettingsError, match=r"^--origin must be .*, not '\*'$"):
+        load_settings(options={"origins": ["*"]})
+
+
 def test_a_secret_never_stands_in_a_complaint():
     with pytest.raises(SettingsError) as caught:
         load_settings(environ={"GREENROOM_JWT_SECRET": "hunter2"})
