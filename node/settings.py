@@ -165,7 +165,8 @@ def load_settings(
     Args:
         options: What the command line named, by setting; None values count as not named.
         environ: The environment; only names with `GREENROOM_` are looked at.
-        config: The TOML file; without it `GREENROOM_CONFIG` may name one.
+        config: The TOML file; without it `GREENROOM_CONFIG` may name one. Its paths count from
+            its own directory.
 
     Raises:
         SettingsError: A name is unknown, a value is no good, or a file can't be read. The text
@@ -230,7 +231,9 @@ def _read_toml(path: Path) -> dict[str, object]:
             )
         if name not in KINDS:
             raise SettingsError(f"config {path}: unknown setting {name!r}{_nearest(name, KINDS)}")
-        values[name] = _checked(name, value, f"config {path}: {name}")
+        checked = _checked(name, value, f"config {path}: {name}")
+        # The file may be read from anywhere, so its paths count from where it stands itself.
+        values[name] = path.parent / checked if isinstance(checked, Path) else checked
     return values
 
 

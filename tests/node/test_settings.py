@@ -178,6 +178,24 @@ def test_a_secret_may_stand_in_a_file_of_its_own(tmp_path):
     assert settings.jwt_secret == Secret(SECRET)
 
 
+def test_paths_in_the_file_count_from_the_files_own_directory(tmp_path, monkeypatch):
+    (tmp_path / "etc").mkdir()
+    config = write(tmp_path / "etc" / "g.toml", 'data = "../data"\ntls_cert = "/c"\ntls_key = "k"')
+    monkeypatch.chdir(tmp_path)
+    settings = load_settings(config=config)
+    assert settings.data == tmp_path / "etc" / ".." / "data"
+    assert settings.tls_cert == Path("/c")
+    assert settings.tls_key == tmp_path / "etc" / "k"
+
+
+def test_paths_of_the_environment_and_the_command_line_count_from_the_working_directory(tmp_path):
+    config = write(tmp_path / "g.toml", 'data = "d"\ntls_cert = "c"\ntls_key = "k"')
+    settings = load_settings(
+        options={"data": "d"}, environ={"GREENROOM_TLS_CERT": "c"}, config=config
+    )
+    assert (settings.data, settings.tls_cert) == (Path("d"), Path("c"))
+
+
 def test_origins_are_kept_in_their_one_spelling():
     settings = load_settings(environ={"GREENROOM_ORIGINS": "https://A.example:443, http://b:8080"})
     assert settings.origins == ("https://a.example", "http://b:8080")
