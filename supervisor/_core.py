@@ -22,7 +22,7 @@ from ._child import Child, ChildState
 from ._errors import Ignore, RestartLimitExceeded, StartFailed
 from ._incarnation import Incarnation
 from ._messages import DownReason
-from ._reports import ChildEvent, CrashReport, Phase, crash_report, logger
+from ._reports import ChildEvent, CrashReport, Phase, crash_report
 from ._specs import ChildSpec, Restart, SupervisorSpec
 from ._strategy import RESTARTS, Exit, shuts_down
 
@@ -258,8 +258,8 @@ class Core:
             child.close()
         if incarnation.watchers is not None:
             child.notify(incarnation.watchers, will_restart=returns)
-        self._report(child, incarnation, exit_, report)
         child.wake()
+        self._report(child, incarnation, exit_, report)
         self._follow_up(child, incarnation, report)
 
     def _classify(
@@ -352,8 +352,8 @@ def _is_crash(child: Child, error: BaseException) -> bool:
         return True
     try:
         return predicate(error)
-    except Exception:  # noqa: BLE001  the user's code, not ours
-        logger.exception("restart_if of %s raised", child.path)
+    except BaseException as exc:  # noqa: BLE001  the user's code, not ours
+        child.tree.reporter.fence(f"restart_if of {child.path}", exc)
         return True
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import enum
 import logging
+import sys
 from collections.abc import Callable
-from traceback import TracebackException
+from contextlib import suppress
+from traceback import TracebackException, print_exception
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -57,14 +59,23 @@ class CrashReport:
 
 def crash_report(path: str, incarnation: int, phase: Phase, error: BaseException) -> CrashReport:
     """Describe `error` without keeping it; source lines are read when the report is formatted."""
+    try:
+        traceback = _describe(error)
+    except Exception:  # noqa: BLE001  a group nested too deep, say: the crash itself goes first
+        name = type(error).__qualname__
+        traceback = _describe(RuntimeError(f"a {name} that cannot be described"))
     return CrashReport(
         path=path,
         incarnation=incarnation,
         phase=phase,
         time=trio.current_time(),
-        traceback=TracebackException(
-            type(error), error, error.__traceback__, lookup_lines=False, compact=True
-        ),
+        traceback=traceback,
+    )
+
+
+def _describe(error: BaseException) -> TracebackException:
+    return TracebackException(
+        type(error), error, error.__traceback__, lookup_lines=False, compact=True
     )
 
 
@@ -141,12 +152,19 @@ class RateLimit:
 
 
 class Reporter:
-    """Calls one tree's hooks, fenced, and writes its log lines, rate-limited by kind."""
+    """Calls one tree's hooks and writes its log lines, rate-limited by kind.
 
-    __slots__ = ("_hooks", "_limits")
+    Both are the user's code (a logging filter or handler is), called half way through the tree's
+    bookkeeping, so nothing that they raise comes out of here.
+    """
 
-    def __init__(self, hooks: Hooks | None) -> None:
+    __slots__ = ("_fence", "_hooks", "_limits")
+
+    def __init__(
+        self, hooks: Hooks | None, fence: Callable[[BaseException], Exception | None]
+    ) -> None:
         self._hooks = Hooks() if hooks is None else hooks
+        self._fence = fence
         self._limits: dict[str, RateLimit] = {}
 
     def started(self, event: ChildEvent) -> None:
@@ -166,24 +184,26 @@ class Reporter:
         self._call(self._hooks.stopped, event)
 
     def crashed(self, report: CrashReport) -> None:
-        self._log(logging.ERROR, "crash", "%s crashed (incarnation %d)\n%s", report)
+        line = "%s crashed (incarnation %d)\n%s"
+        self._guard("logging", self._log, logging.ERROR, "crash", line, report)
         self._call(self._hooks.crashed, report)
 
     def escalated(self, error: RestartLimitExceeded) -> None:
-        logger.error("%s", error)
+        self._guard("logging", logger.error, "%s", error)
         self._call(self._hooks.escalated, error)
 
     def dead_letter(self, letter: DeadLetter) -> None:
-        self._log(logging.WARNING, "dead letter", "dead letter for %s: %s (%s)", letter)
+        line = "dead letter for %s: %s (%s)"
+        self._guard("logging", self._log, logging.WARNING, "dead letter", line, letter)
         self._call(self._hooks.dead_letter, letter)
 
     def overflow(self, event: OverflowEvent) -> None:
         self._call(self._hooks.overflow, event)
 
     def stuck(self, report: StuckReport) -> None:
-        logger.error(
-            "%s does not end; it waits at\n  %s", report.path, "\n  ".join(report.await_stack)
-        )
+        stack = "\n  ".join(report.await_stack)
+        line = "%s does not end; it waits at\n  %s"
+        self._guard("logging", logger.error, line, report.path, stack)
         self._call(self._hooks.stuck, report)
 
     def _log(self, level: int, kind: str, line: str, event: CrashReport | DeadLetter) -> None:
@@ -206,5 +226,30 @@ class Reporter:
             return
         try:
             hook(event)
-        except Exception:
-            logger.exception("hook %r raised", hook)
+        except BaseException as exc:  # noqa: BLE001  the fence says what it is
+            self.fence(f"hook {_name(hook)}", exc)
+
+    def _guard(self, what: str, function: Callable[..., object], *args: object) -> None:
+        try:
+            function(*args)
+        except BaseException as exc:  # noqa: BLE001  the fence says what it is
+            self.fence(what, exc)
+
+    def fence(self, what: str, error: BaseException) -> None:
+        """Log what the user's code raised; an interrupt ends the tree in order and goes on."""
+        crash = self._fence(error)
+        if crash is None:
+            return
+        try:
+            logger.error("%s raised", what, exc_info=crash)
+        except Exception:  # noqa: BLE001  logging itself is broken: do as it does in that case
+            with suppress(Exception):
+                if logging.raiseExceptions:
+                    print_exception(crash, file=sys.stderr)
+
+
+def _name(hook: Callable[..., object]) -> str:
+    try:
+        return repr(hook)
+    except Exception:  # noqa: BLE001  the user's code, not ours
+        return type(hook).__qualname__

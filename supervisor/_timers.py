@@ -46,8 +46,8 @@ class Timer:
             self._action = None
         else:  # missed ticks are not caught up with
             self.when += self.interval
-            if self.when <= now:
-                self.when = now + self.interval
+            if self.when <= now:  # nextafter: the clock's floats may have outgrown the interval
+                self.when = max(now + self.interval, math.nextafter(now, math.inf))
             self._clock.push(self)
         action()
 
@@ -55,7 +55,9 @@ class Timer:
 class Clock:
     """The timers of one tree and the task that fires them."""
 
-    def __init__(self) -> None:
+    def __init__(self, note_error: Callable[[BaseException], object]) -> None:
+        self._note_error = note_error
+        """Told of what comes out of an action; must not raise."""
         self._heap: list[tuple[float, int, Timer]] = []
         self._sequence = 0
         self._cancelled = 0
@@ -77,7 +79,7 @@ class Clock:
     def call_at(
         self, when: float, action: Callable[[], object], *, interval: float | None = None
     ) -> Timer:
-        """Call `action` at `when`, and then every `interval` seconds; it must not raise."""
+        """Call `action` at `when`, and then every `interval` seconds."""
         timer = Timer(self, when, action, interval)
         self.push(timer)
         return timer
@@ -109,7 +111,10 @@ class Clock:
                 while self._heap and self._heap[0][0] <= now:
                     timer = heapq.heappop(self._heap)[2]
                     if timer.active:
-                        timer.fire(now)
+                        try:
+                            timer.fire(now)
+                        except BaseException as exc:  # noqa: BLE001  the others are still due
+                            self._note_error(exc)
                     else:
                         self._cancelled -= 1
                 deadline = self._heap[0][0] if self._heap else math.inf

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from contextvars import copy_context
+from functools import partial
 from random import Random
 from typing import TYPE_CHECKING, Any, cast
 
@@ -33,9 +34,9 @@ class Tree:
         make_handle: Callable[[Core], Supervisor],
     ) -> None:
         self.make_handle = make_handle
-        self.reporter = Reporter(hooks)
+        self.reporter = Reporter(hooks, self.fence)
         self.random = Random() if random is None else random  # noqa: S311  jitter, no secret
-        self.clock = Clock()
+        self.clock = Clock(partial(self.reporter.fence, "a timer"))
         self.names = Names()
         self.token = trio.lowlevel.current_trio_token()
         self.dying = False
@@ -69,6 +70,8 @@ class Tree:
             group = cast("BaseExceptionGroup[BaseException]", error)
             crash, rest = group.split(Exception)
         if rest is not None:
+            if self.done.is_set():  # from a hook, called for somebody outside the tree
+                raise rest
             self.dying = True
             self._errors.append(rest)
             if self._scope.cancel_called:
