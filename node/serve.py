@@ -69,7 +69,7 @@ async def serve(
     *,
     task_status: trio.TaskStatus[Sequence[str]] = trio.TASK_STATUS_IGNORED,
 ) -> None:
-    """Run a node until SIGTERM or SIGINT, then drain. A second signal ends the graces at once.
+    """Run a node until SIGTERM, SIGINT or SIGHUP, then drain; a second one ends the graces at once.
 
     Args:
         settings: Checked settings.
@@ -214,13 +214,22 @@ async def _watch_signals(
     hurry: trio.CancelScope, *, task_status: trio.TaskStatus[trio.Event]
 ) -> None:
     stop = trio.Event()
-    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+    with trio.open_signal_receiver(*_stop_signals()) as signals:
         task_status.started(stop)
         async for number in signals:
             if stop.is_set():
                 log.warning("stopping at once", signal=signal.Signals(number).name)
                 hurry.cancel()
             stop.set()
+
+
+def _stop_signals() -> list[signal.Signals]:
+    """Return what ends a node: a closed terminal too, unless nohup has told us to outlive it."""
+    stop = [signal.SIGTERM, signal.SIGINT]
+    hangup = getattr(signal, "SIGHUP", None)  # Windows has none
+    if hangup is not None and signal.getsignal(hangup) is not signal.SIG_IGN:
+        stop.append(hangup)
+    return stop
 
 
 def _announce(urls: Sequence[str], settings: Settings, trust: Trust) -> None:

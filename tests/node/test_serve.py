@@ -1,9 +1,11 @@
 """A whole node: page, guests, chat and history through the real cast, and an orderly end."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
+from contextlib import contextmanager
 
 import pytest
 import trio
@@ -81,23 +83,68 @@ async def test_draining_tells_the_clients_and_frees_everything(tmp_path):
         pass
 
 
-@pytest.mark.kill
-def test_the_process_says_its_url_and_ends_with_0_on_sigterm(tmp_path):
+@contextmanager
+def node_process(tmp_path, *options, before=None):
+    """A node of its own process that listens; yields it and the events it has logged until then."""
+    options = ("--port", "0", "--data", tmp_path / "d", *options)
     process = subprocess.Popen(
-        [sys.executable, "-m", "greenroom.node", "serve", "--port", "0", "--data", tmp_path / "d"],
+        [sys.executable, "-m", "greenroom.node", "serve", *options],
         stderr=subprocess.PIPE,
         text=True,
+        preexec_fn=before,
     )
     with process:
-        assert process.stderr is not None
-        lines = []
-        for text in process.stderr:
-            lines.append(json.loads(text))
-            if lines[-1]["event"] == "listening":
-                break
+        try:
+            lines = []
+            for text in process.stderr:
+                lines.append(json.loads(text))
+                if lines[-1]["event"] == "listening":
+                    break
+            yield process, lines
+        finally:
+            process.kill()
+
+
+def events(process):
+    """What the process logs until it ends."""
+    return [json.loads(text)["event"] for text in process.stderr]
+
+
+@pytest.mark.kill
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_the_process_says_its_url_and_ends_with_0_on_a_signal(tmp_path, number):
+    with node_process(tmp_path) as (process, lines):
         assert lines[-1]["url"].startswith("http://127.0.0.1:")
         assert any("development node" in line["event"] for line in lines)
+        process.send_signal(number)
+        assert events(process) == ["draining", "stopped"]
+        assert process.wait() == 0
+
+
+def ignore_hangup():
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+
+
+@pytest.mark.kill
+def test_a_node_under_nohup_outlives_its_terminal(tmp_path):
+    with node_process(tmp_path, before=ignore_hangup) as (process, _lines):
+        process.send_signal(signal.SIGHUP)
         process.send_signal(signal.SIGTERM)
-        rest = [json.loads(text)["event"] for text in process.stderr]
-    assert process.returncode == 0
-    assert rest == ["draining", "stopped"]
+        assert events(process) == ["draining", "stopped"]
+
+
+async def test_a_second_signal_ends_the_graces_at_once(tmp_path, monkeypatch):
+    hurried = []
+
+    async def drain(*_):
+        os.kill(os.getpid(), signal.SIGTERM)
+        try:
+            await trio.sleep_forever()
+        finally:
+            hurried.append(True)
+
+    monkeypatch.setattr("greenroom.node.serve._drain", drain)
+    with trio.fail_after(5):
+        async with running(tmp_path) as node:
+            node.stop()
+    assert hurried == [True]
