@@ -221,7 +221,7 @@ class Box:
         """Make `item` a dead letter; its asker gets `error`. A withdrawn request just goes."""
         message, asked = item, False
         if is_envelope(item):
-            if item.reserved or item.stale:
+            if item.stale or (item.reserved and reason is not DeadLetterReason.UNHANDLED):
                 return
             message, asked = item.message, item.reply_to is not None
             item.refuse(error)
