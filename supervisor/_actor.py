@@ -29,7 +29,8 @@ def handles(*message_types: type) -> Callable[[F], F]:
     """Mark a method, sync or async, as the handler of these message types.
 
     Its return value is the reply to a `Request`, unless the method has answered or taken the reply
-    itself. Subclasses of a message type go to its handler if they have none of their own.
+    itself. A method that receives from the inbox takes the reply first: the next receive ends the
+    request in hand. Subclasses of a message type go to its handler if they have none of their own.
     """
 
     def mark(method: F) -> F:
@@ -110,6 +111,7 @@ class Actor(Generic[M]):
                     await self.stopping(how)
 
     async def _handle(self, message: M) -> None:
+        request = self.inbox.request()  # the handler may receive another: that one is not answered
         handler = self._handlers.get(type(message)) or self._inherited(type(message))
         try:
             if handler is None:
@@ -119,10 +121,11 @@ class Actor(Generic[M]):
             else:
                 answer = handler[0](self, message)
         except RequestExpired:
-            if self.inbox.deadline > trio.current_time():
+            if request is None or request.deadline > trio.current_time():
                 raise
             return  # nobody waits for this answer any more: no crash
-        self.inbox.answer(answer)
+        if request is not None:
+            request.answer(answer)
 
     def _inherited(self, message_type: type) -> tuple[Handler, bool] | None:
         for base in message_type.__mro__[1:]:

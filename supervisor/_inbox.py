@@ -284,10 +284,12 @@ class Inbox(Generic[M]):
 
     def answer(self, value: object) -> None:
         """Answer what is in hand if it still wants an answer; otherwise do nothing."""
-        hand = self._hand
-        if type(hand) is Envelope and hand.reply_to is not None and not hand.replied:
-            hand.replied = True
-            hand.reply_to.reply(value)
+        if type(self._hand) is Envelope:
+            self._hand.answer(value)
+
+    def request(self) -> Envelope[Any] | None:
+        """What is in hand, if it came with more than the message; for the library."""
+        return self._hand if type(self._hand) is Envelope else None
 
     def bury(self, reason: DeadLetterReason, error: Exception) -> None:
         """Make the message in hand a dead letter; an asker gets `error`."""
@@ -296,7 +298,7 @@ class Inbox(Generic[M]):
 
     @enable_ki_protection
     def take_reply(self) -> ReplyTo:
-        """Take over the request's answer, to give it later, from anywhere; the ask waits.
+        """Take over the request's answer, to give it later, from any task; the ask waits.
 
         It ends with `NoReply` if the `ReplyTo` is dropped, with `ActorCrashed` or `ActorStopped` if
         this incarnation ends first.

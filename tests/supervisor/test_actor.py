@@ -1,5 +1,7 @@
 """Actors written as classes."""
 
+import contextlib
+
 import attrs
 import pytest
 import trio
@@ -13,6 +15,7 @@ from greenroom.supervisor import (
     Exit,
     Hooks,
     Ignore,
+    NoReply,
     Request,
     Restart,
     StartFailed,
@@ -257,3 +260,47 @@ async def test_library_messages_go_through_the_same_handlers(autojump_clock):
         probe.crash()
         await settle()
     assert downs == [1]
+
+
+async def test_a_message_of_the_library_without_handler_is_a_dead_letter_too(autojump_clock):
+    letters = []
+
+    class Ticking(Actor[object]):
+        async def started(self):
+            self.inbox.send_after(1, "tick")
+
+    spec = ChildSpec(id="a", start=Ticking)
+    async with open_supervisor([spec], hooks=Hooks(dead_letter=letters.append)):
+        await trio.sleep(2)
+    assert [(x.message, x.reason) for x in letters] == [("tick", DeadLetterReason.UNHANDLED)]
+
+
+@attrs.frozen
+class Who(Request[str]):
+    name: str
+
+
+async def test_a_handler_that_receives_answers_nobody_else_s_request(autojump_clock):
+    class Greedy(Actor[object]):
+        @handles(Who)
+        async def who(self, message):
+            if message.name == "first":
+                await self.inbox.receive()
+            return f"for {message.name}"
+
+    outcomes = {}
+
+    async def asks(ref, name):
+        try:
+            outcomes[name] = await ref.ask(Who(name))
+        except NoReply as exc:
+            outcomes[name] = type(exc)
+
+    async with (
+        open_supervisor([ChildSpec(id="a", start=Greedy)]) as sup,
+        trio.open_nursery() as nursery,
+    ):
+        nursery.start_soon(asks, sup.ref("a"), "first")
+        await settle()
+        nursery.start_soon(asks, sup.ref("a"), "second")
+    assert outcomes == {"first": NoReply, "second": NoReply}
