@@ -101,12 +101,14 @@ class Actor(Generic[M]):
                 await self._handle(await inbox.receive())
                 if keeps_state:
                     inbox.save(self.snapshot())
+            inbox.done()
             how = Exit.NORMAL
         except Exception:
             how = Exit.CRASHED
             raise
         finally:
             if cls.stopping is not Actor.stopping:
+                inbox.keep_hand()
                 with inbox.grace(ending=True):
                     await self.stopping(how)
 

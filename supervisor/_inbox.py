@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Hashable
+from collections.abc import Generator, Hashable, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
@@ -28,6 +28,9 @@ RECEIVE_BUDGET = 64
 _NOTHING: Any = object()  # no message in hand; Any so that it can stand where a message does
 
 
+_Kept = tuple[Sequence[Envelope[Any]], Sequence[Envelope[Any]]]
+
+
 class _Batch(list[Envelope[Any]]):
     """Several messages in hand; a type of its own, since a message may itself be a list."""
 
@@ -41,7 +44,16 @@ class Inbox(Generic[M]):
     actor returns, or its supervisor cancels it.
     """
 
-    __slots__ = ("_asked", "_box", "_budget", "_hand", "_incarnation", "_items", "_laid_aside")
+    __slots__ = (
+        "_asked",
+        "_box",
+        "_budget",
+        "_hand",
+        "_incarnation",
+        "_items",
+        "_kept",
+        "_laid_aside",
+    )
 
     def __init__(self, incarnation: Incarnation) -> None:
         self._incarnation = incarnation
@@ -51,6 +63,7 @@ class Inbox(Generic[M]):
         self._hand: Any = _NOTHING  # a bare message, an Envelope, or a _Batch
         self._asked = False  # whether the next receive has to end a request, or forget laid_aside
         self._laid_aside: list[Envelope[Any]] = []  # stashed since the last receive
+        self._kept: _Kept = ((), ())  # in hand, and laid aside, before the clean-up
 
     # --- who am I
 
@@ -240,14 +253,20 @@ class Inbox(Generic[M]):
         hand, self._hand, self._asked = self._hand, _NOTHING, False
         self.hasten()
         if hand is _NOTHING:
-            return []
-        if type(hand) is _Batch:
-            return hand
-        return [as_envelope(hand)]
+            return [*self._kept[0]]
+        return [*self._kept[0], *(hand if type(hand) is _Batch else (as_envelope(hand),))]
+
+    def keep_hand(self) -> None:
+        """Lay what is in hand where clean-up can't lose it by receiving; for the library.
+
+        Its deadline caps no ask of the clean-up either.
+        """
+        self._kept = (self.in_hand(), self.laid_aside())
+        self._laid_aside = []
 
     def laid_aside(self) -> list[Envelope[Any]]:
         """What was stashed since the last receive: a crash may be its fault; for the library."""
-        return self._laid_aside
+        return [*self._kept[1], *self._laid_aside]
 
     @enable_ki_protection
     def done(self) -> None:
@@ -261,9 +280,11 @@ class Inbox(Generic[M]):
 
     @property
     def deadline(self) -> float:
-        """When the asker of the request in hand stops waiting; infinite where nobody does."""
+        """When the asker of the request in hand stops waiting; infinite where nobody waits."""
         hand = self._hand
-        return hand.deadline if type(hand) is Envelope else float("inf")
+        if type(hand) is not Envelope or (hand.replied and hand.reply_to is not None):
+            return float("inf")  # answered; of a request whose reply was taken, the asker waits on
+        return hand.deadline
 
     @enable_ki_protection
     def reply(self, value: object) -> None:

@@ -304,3 +304,60 @@ async def test_a_handler_that_receives_answers_nobody_else_s_request(autojump_cl
         await settle()
         nursery.start_soon(asks, sup.ref("a"), "second")
     assert outcomes == {"first": NoReply, "second": NoReply}
+
+
+class Storing(Actor[object]):
+    """Asks `store`, which takes two seconds, where it is told to."""
+
+    def __init__(self, where, outcomes):
+        self.where, self.outcomes = where, outcomes
+
+    async def store(self):
+        self.outcomes.append(await self.inbox.supervisor.ref("store").ask(SlowGet()))
+
+    @handles(Get)
+    async def get(self, message):
+        if self.where == "handler":
+            self.inbox.reply(1)
+            await self.store()
+        if self.where == "crash":
+            raise ValueError
+        self.stop()
+        return 1
+
+    async def stopping(self, exit_):
+        if self.where != "handler":
+            await self.store()
+
+
+@pytest.mark.parametrize("where", ["handler", "stopping", "crash"])
+async def test_the_deadline_of_a_request_caps_nothing_that_comes_after_it(autojump_clock, where):
+    outcomes = []
+    once = ChildSpec(id="a", start=Storing, args=(where, outcomes), restart=Restart.TEMPORARY)
+    async with open_supervisor([ChildSpec(id="store", start=Counter), once]) as sup:
+        with trio.move_on_after(1), contextlib.suppress(ActorCrashed):
+            await sup.ref("a").ask(Get())
+        await trio.sleep(5)
+    assert outcomes == [0]
+
+
+async def test_what_a_handler_had_in_hand_when_it_crashed_is_not_lost_by_its_clean_up(
+    autojump_clock,
+):
+    letters = []
+
+    class Draining(Actor[object]):
+        @handles(str)
+        async def crash(self, message):
+            await trio.sleep(1)
+            raise ValueError
+
+        async def stopping(self, exit_):
+            await self.inbox.receive()
+
+    spec = ChildSpec(id="a", start=Draining, restart=Restart.TEMPORARY)
+    async with open_supervisor([spec], hooks=Hooks(dead_letter=letters.append)) as sup:
+        for message in ("in hand", "drained"):
+            await sup.ref("a").tell(message)
+        await trio.sleep(2)
+    assert sorted(letter.message for letter in letters) == ["drained", "in hand"]
