@@ -235,5 +235,12 @@ def _stop_signals() -> list[signal.Signals]:
 def _announce(urls: Sequence[str], settings: Settings, trust: Trust) -> None:
     if trust.development:
         log.info("development node: signs tokens with its own secret", guests=trust.guests)
+        if settings.origins:
+            # Only a proxy brings pages of other origins here, and whom it lets in we can't see.
+            log.warning(
+                "development node for other origins: whoever a proxy lets in gets its trust",
+                origins=settings.origins,
+                hint="set GREENROOM_JWT_SECRET",
+            )
     for url in urls:
         log.info("listening", url=url, data=str(settings.data))

@@ -148,3 +148,12 @@ async def test_a_second_signal_ends_the_graces_at_once(tmp_path, monkeypatch):
         async with running(tmp_path) as node:
             node.stop()
     assert hurried == [True]
+
+
+@pytest.mark.kill
+@pytest.mark.parametrize("given", [(), ("--origin", "https://chat.example.com")])
+def test_a_development_node_behind_another_origin_says_what_that_means(tmp_path, given):
+    with node_process(tmp_path, *given) as (_process, lines):
+        warnings = [line["event"] for line in lines if line["level"] == "warning"]
+    assert len(warnings) == (1 if given else 0)
+    assert all("development node" in warning for warning in warnings)
