@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Annotated
 
 import cyclopts
+import structlog
 from cyclopts import Parameter
 
 from greenroom.node.datadir import DataDirectory, read_development_secret
@@ -29,6 +30,8 @@ from greenroom.node.settings import (
 from greenroom.node.tls import make_tls_context
 from greenroom.node.tokens import TokenOffice
 from greenroom.node.trust import decide_trust
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger("greenroom.node")
 
 USAGE_ERROR = 2
 INTERRUPTED = 130  # what a shell expects of a program that SIGINT ended
@@ -101,6 +104,7 @@ async def serve(
     """
     from greenroom.node.serve import serve as serve_node  # noqa: PLC0415  # half a second of imports
 
+    warnings: list[str] = []  # until it is settled how log lines look
     settings = load_settings(
         options={
             "host": host,
@@ -116,8 +120,11 @@ async def serve(
         },
         environ=os.environ,
         config=config,
+        warn=warnings.append,
     )
     configure_logs(log_format=settings.log_format, level=settings.log_level, stream=sys.stderr)
+    for warning in warnings:
+        log.warning("insecure setting", detail=warning)
     await serve_node(settings)
 
 
@@ -133,7 +140,7 @@ def token(
     Signs with GREENROOM_JWT_SECRET, or with the secret that a development node keeps in the data
     directory.
     """
-    settings = load_settings(options={"data": data}, environ=os.environ, config=config)
+    settings = _load_settings(data, config)
     print(_sign(settings, user))  # noqa: T201  # the one thing this command is for
 
 
@@ -161,12 +168,22 @@ async def chat(
     from greenroom.node.chat import chat as chat_in  # noqa: PLC0415  # keeps `token` quick
     from greenroom.node.stdin import read_lines  # noqa: PLC0415
 
-    settings = load_settings(options={"data": data}, environ=os.environ, config=config)
+    settings = _load_settings(data, config)
     given = os.environ.get(TOKEN_VARIABLE)
     bearer = given or _sign(settings, user or getpass.getuser())
     if url is None:
         url = settings.url(settings.port).replace("http", "ws", 1) + "ws"
     await chat_in(url, room, token=bearer, lines=read_lines(), show=print)
+
+
+def _load_settings(data: Path | None, config: Path | None) -> Settings:
+    """Load the settings of a command that logs nothing."""
+    return load_settings(
+        options={"data": data},
+        environ=os.environ,
+        config=config,
+        warn=lambda line: _complain(f"warning: {line}", 0),
+    )
 
 
 def _sign(settings: Settings, user: str) -> str:
@@ -187,7 +204,7 @@ def _sign(settings: Settings, user: str) -> str:
 @app.command
 def check(*, data: Data = None, config: Config = None) -> None:
     """Check the settings without starting anything, and show them; secrets are masked."""
-    settings = load_settings(options={"data": data}, environ=os.environ, config=config)
+    settings = _load_settings(data, config)
     trust = decide_trust(settings)
     if settings.tls_cert is not None and settings.tls_key is not None:
         make_tls_context(settings.tls_cert, settings.tls_key)

@@ -7,9 +7,11 @@ secret file, and nothing else; what a setting means to the node is decided elsew
 """
 
 import difflib
+import os
 import re
+import stat
 import tomllib
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 
 import attrs
@@ -159,6 +161,7 @@ def load_settings(
     options: Mapping[str, object] | None = None,
     environ: Mapping[str, str] | None = None,
     config: Path | None = None,
+    warn: Callable[[str], object] = lambda _: None,
 ) -> Settings:
     """Put the layers together.
 
@@ -167,6 +170,7 @@ def load_settings(
         environ: The environment; only names with `GREENROOM_` are looked at.
         config: The TOML file; without it `GREENROOM_CONFIG` may name one. Its paths count from
             its own directory.
+        warn: Called with a line about what is allowed and yet no good idea.
 
     Raises:
         SettingsError: A name is unknown, a value is no good, or a file can't be read. The text
@@ -180,7 +184,7 @@ def load_settings(
         values |= _read_toml(config)
     values |= _read_environment(environ)
     values |= _read_options(options or {})
-    return _with_secret_file(Settings(**values))  # type: ignore[arg-type]  # checked by their kinds
+    return _with_secret_file(Settings(**values), warn)  # type: ignore[arg-type]  # checked by their kinds
 
 
 def environment_name(setting: str) -> str:
@@ -297,15 +301,20 @@ def _nearest(name: str, known: Collection[str]) -> str:
     )
 
 
-def _with_secret_file(settings: Settings) -> Settings:
+def _with_secret_file(settings: Settings, warn: Callable[[str], object]) -> Settings:
     path = settings.jwt_secret_file
     if path is None:
         return settings
     try:
-        text = path.read_text(encoding="utf-8")
+        with path.open(encoding="utf-8") as file:
+            mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
+            text = file.read()
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not text"
         raise SettingsError(f"jwt_secret_file {path}: {reason}") from error
+    if mode & 0o077:
+        # No more than a warning: containers get their secrets in files of 0444 or 0440.
+        warn(f"jwt_secret_file {path} can be read by other users (mode {mode:04o}): chmod 600 it")
     secret = _checked("jwt_secret", text, f"the secret in {path}", as_text=True)
     # evolve() would trip over "both set"; the path has done its work and the secret replaces it.
     return attrs.evolve(settings, jwt_secret=secret, jwt_secret_file=None)  # type: ignore[arg-type]  # read by its kind

@@ -1,5 +1,6 @@
 """The command line: what it prints, where, and with which exit code."""
 
+import json
 import os
 import socket
 
@@ -173,6 +174,29 @@ def test_check_shows_every_setting_and_no_secret(capsys, monkeypatch):
 def test_check_refuses_what_serve_would_refuse(complaint, monkeypatch):
     monkeypatch.setenv("GREENROOM_HOST", "0.0.0.0")
     assert "GREENROOM_JWT_SECRET" in complaint("check", code=2)
+
+
+def test_check_warns_of_a_secret_that_others_can_read(capsys, monkeypatch, tmp_path):
+    (tmp_path / "secret").write_text(SECRET)
+    (tmp_path / "secret").chmod(0o644)
+    monkeypatch.setenv("GREENROOM_JWT_SECRET_FILE", "secret")
+    assert main(["check"]) == 0
+    assert capsys.readouterr().err == (
+        "greenroom: warning: jwt_secret_file secret can be read by other users (mode 0644): "
+        "chmod 600 it\n"
+    )
+
+
+@pytest.mark.socket
+def test_serve_logs_a_warning_of_a_secret_that_others_can_read(capsys, monkeypatch, tmp_path):
+    (tmp_path / "secret").write_text(SECRET)
+    (tmp_path / "secret").chmod(0o644)
+    monkeypatch.setenv("GREENROOM_JWT_SECRET_FILE", "secret")
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        assert main(["serve", "--port", port, "--log-format", "json"]) == 1
+    logged = json.loads(capsys.readouterr().err.splitlines()[0])
+    assert (logged["level"], logged["event"]) == ("warning", "insecure setting")
 
 
 def test_help_teaches_the_first_steps(capsys):

@@ -196,6 +196,23 @@ def test_paths_of_the_environment_and_the_command_line_count_from_the_working_di
     assert (settings.data, settings.tls_cert) == (Path("d"), Path("c"))
 
 
+@pytest.mark.parametrize("mode", [0o640, 0o604])
+def test_a_secret_file_that_others_can_read_is_warned_of(tmp_path, mode):
+    path = write(tmp_path / "secret", SECRET)
+    path.chmod(mode)
+    warnings = []
+    load_settings(options={"jwt_secret_file": path}, warn=warnings.append)
+    assert warnings == [
+        f"jwt_secret_file {path} can be read by other users (mode {mode:04o}): chmod 600 it"
+    ]
+
+
+def test_a_secret_file_of_the_owners_alone_is_not_warned_of(tmp_path):
+    path = write(tmp_path / "secret", SECRET)
+    path.chmod(0o600)
+    load_settings(options={"jwt_secret_file": path}, warn=pytest.fail)
+
+
 def test_origins_are_kept_in_their_one_spelling():
     settings = load_settings(environ={"GREENROOM_ORIGINS": "https://A.example:443, http://b:8080"})
     assert settings.origins == ("https://a.example", "http://b:8080")
