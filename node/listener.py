@@ -43,6 +43,7 @@ REFUSAL_SECONDS = 1.0
 
 CAPACITY_ERRORS = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 CAPACITY_PAUSE_SECONDS = 0.1
+CALM_SECONDS = 10.0  # a shortage is over when accepting has gone well for so long
 # accept(2): errors of the connection that was to be accepted, not of the listening socket.
 PEER_ERRORS = {
     errno.ECONNABORTED,
@@ -130,20 +131,46 @@ async def serve_listener(
                 listener.socket.close()
 
 
+class Shortage:
+    """Says once that the system gives no more sockets, and once that it does again.
+
+    At the limit each connection that ends lets one in, so a single success ends nothing yet.
+    """
+
+    def __init__(self) -> None:
+        self._last_at: float | None = None
+
+    def met(self, error: OSError, *, now: float) -> None:
+        """The system refused."""
+        if self._last_at is None:
+            own = error.errno == errno.EMFILE  # the others are the whole machine's
+            hint = "raise ulimit -n" if own else "this machine is at its limit"
+            log.error("accepting pauses", reason=error.strerror, hint=hint)
+        self._last_at = now
+
+    def accepted(self, *, now: float) -> None:
+        """The system gave a socket."""
+        if self._last_at is not None and now - self._last_at >= CALM_SECONDS:
+            self._last_at = None
+            log.info("accepting goes on")
+
+
 async def _accept_forever(
     listener: trio.SocketListener, door: Door, admit: Admit, nursery: trio.Nursery
 ) -> None:
+    shortage = Shortage()
     while True:
         try:
             stream = await listener.accept()
         except OSError as error:
             if error.errno in CAPACITY_ERRORS:
-                log.error("accepting pauses", reason=error.strerror)  # noqa: TRY400  # no traceback
+                shortage.met(error, now=trio.current_time())
                 await trio.sleep(CAPACITY_PAUSE_SECONDS)
                 continue
             if error.errno in PEER_ERRORS:
                 continue
             raise
+        shortage.accepted(now=trio.current_time())
         if len(nursery.child_tasks) > door.max_pending:
             log.warning("connection dropped", reason="too many at once")
             await trio.aclose_forcefully(stream)

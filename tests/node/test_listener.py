@@ -5,12 +5,14 @@ import errno
 import ssl
 
 import pytest
+import structlog
 import trio
+import trio.testing
 import trustme
 
 from greenroom.node.errors import ListenError
-from greenroom.node.listener import open_listeners
-from greenroom.node.peek import FULL
+from greenroom.node.listener import CALM_SECONDS, Door, open_listeners, serve_listener
+from greenroom.node.peek import FULL, PlainHttp
 from greenroom.node.tls import make_tls_context
 
 pytestmark = pytest.mark.socket
@@ -94,9 +96,84 @@ async def test_http2_is_refused_on_a_kept_connection_too(node):
         assert head.startswith(b"HTTP/1.1 400")
 
 
+H2C = b"GET / HTTP/1.1\r\nHost: x\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("second", "status"),
+    [
+        pytest.param(GET_AND_CLOSE, 200, id="plain"),
+        pytest.param(H2C, 400, id="http2"),
+        pytest.param(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505, id="http2-prior-knowledge"),
+        pytest.param(UPGRADE.replace(b"Host", b"Origin: http://evil\r\nHost"), 403, id="origin"),
+    ],
+)
+async def test_a_pipelined_request_is_looked_at_as_any_other(node, caplog, second, status):
+    answer = await node.exchange(GET + second)
+    assert answer.startswith(b"HTTP/1.1 200")
+    assert answer.count(b"HTTP/1.1 %d " % status) == (2 if status == 200 else 1)
+    assert answer.count(b"HTTP/1.1") == 2
+    assert not caplog.records
+
+
+async def test_requests_after_a_refused_one_are_not_served(node, caplog):
+    answer = await node.exchange(GET + GET + H2C + GET)
+    assert [line[9:12] for line in answer.split(b"\r\n") if line.startswith(b"HTTP/1.1")] == [
+        b"200",
+        b"200",
+        b"400",
+    ]
+    assert not caplog.records
+
+
+async def test_a_pipelined_upgrade_goes_to_a_connection_actor(node):
+    answer = await node.exchange(GET + UPGRADE)
+    assert answer.startswith(b"HTTP/1.1 200")
+    assert answer.endswith(b"WELCOME %d" % len(UPGRADE))
+
+
+@pytest.mark.parametrize(
+    "asks",
+    [
+        pytest.param(H2C, id="upgrade"),
+        pytest.param(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", id="prior-knowledge"),
+    ],
+)
+async def test_hypercorn_itself_never_speaks_http2(node, monkeypatch, asks):
+    """The second fence: what if the peek let it pass?"""
+    monkeypatch.setattr("greenroom.node.listener.decide", lambda *_: PlainHttp())
+    monkeypatch.setattr("greenroom.node.listener.parse_head", lambda _: None)
+    with trio.fail_after(2):
+        answer = await node.exchange(asks)
+    assert b"\r\n\r\n\x00" not in answer  # no SETTINGS frame
+    assert b"HTTP/1.1 200" not in answer
+
+
+@pytest.mark.parametrize("path", [b"/nothing", b"/healthz", b"/api/guest"])
+@pytest.mark.parametrize("pause_seconds", [None, 0, 0.02])
+async def test_a_body_is_never_taken_for_a_handshake(node, path, pause_seconds):
+    """Not even when the answer, which needs no body, is there before it."""
+    head = b"POST %b HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" % (
+        path,
+        len(UPGRADE),
+    )
+    for _ in range(10):
+        async with await node.connect() as stream:
+            await stream.send_all(head if pause_seconds is not None else head + UPGRADE)
+            with contextlib.suppress(trio.BrokenResourceError):
+                if pause_seconds is not None:
+                    await trio.sleep(pause_seconds)
+                    await stream.send_all(UPGRADE)
+                with trio.move_on_after(0.02):
+                    while data := await stream.receive_some(4096):
+                        assert b"WELCOME" not in data
+    assert not node.world.arrivals
+
+
 @pytest.mark.parametrize(
     ("data", "status"),
     [
+        pytest.param(H2C, 400, id="http2-upgrade-without-connection"),
         pytest.param(UPGRADE.replace(b"/ws", b"/other"), 404, id="path"),
         pytest.param(UPGRADE.replace(b": 13", b": 12"), 426, id="version"),
         pytest.param(UPGRADE.replace(b"Host", b"Origin: http://evil\r\nHost"), 403, id="origin"),
@@ -200,6 +277,47 @@ async def test_accepting_pauses_without_descriptors_and_comes_back(node, monkeyp
     for _ in range(2):
         assert (await node.exchange(GET_AND_CLOSE)).startswith(b"HTTP/1.1 200")
     assert next(failures, None) is None
+
+
+class QuietInbox:
+    """An inbox in which nothing ever arrives."""
+
+    stopping = False
+
+    def __aiter__(self):
+        return self
+
+    async def __anext__(self):
+        await trio.sleep_forever()
+
+
+class ShortOfDescriptors:
+    """A listener that takes one connection after every twenty refusals of the system."""
+
+    def __init__(self, rounds):
+        self.codes = [code for _ in range(rounds) for code in [errno.EMFILE] * 20 + [0]]
+
+    async def accept(self):
+        if not self.codes:
+            await trio.sleep(CALM_SECONDS)
+        elif code := self.codes.pop(0):
+            raise OSError(code, "Too many open files")
+        return trio.testing.memory_stream_pair()[0]
+
+
+async def test_a_shortage_of_descriptors_is_one_error_and_one_line_when_it_is_over(
+    autojump_clock,
+):
+    """However often a connection slips in between, and it says what to do."""
+    door = Door(listeners=[ShortOfDescriptors(5)], tls=None, policy=None, web=None)
+    with structlog.testing.capture_logs() as logs, trio.move_on_after(3 * CALM_SECONDS):
+        await serve_listener(QuietInbox(), door, None, task_status=trio.TASK_STATUS_IGNORED)
+    told = [line for line in logs if line["event"].startswith("accepting")]
+    assert [(line["log_level"], line["event"]) for line in told] == [
+        ("error", "accepting pauses"),
+        ("info", "accepting goes on"),
+    ]
+    assert "ulimit -n" in told[0]["hint"]
 
 
 def _accept_with(accept):
