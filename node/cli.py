@@ -20,11 +20,10 @@ from greenroom.node.datadir import DataDirectory, read_development_secret
 from greenroom.node.errors import DataDirectoryError, NodeError, SettingsError
 from greenroom.node.logs import configure_logs
 from greenroom.node.settings import (
-    HELP,
     TOKEN_VARIABLE,
     Settings,
+    describe_option,
     describe_settings,
-    environment_name,
     load_settings,
 )
 from greenroom.node.tls import make_tls_context
@@ -68,9 +67,8 @@ app = cyclopts.App(
 )
 
 
-def _option(setting: str, *names: str) -> Parameter:
-    text = f"{HELP[setting]} [{environment_name(setting)}]"
-    return Parameter(name=names or None, help=text, show_default=False, negative=())
+def _option(setting: str, *, negative: tuple[str, ...] = ()) -> Parameter:
+    return Parameter(help=describe_option(setting), show_default=False, negative=negative)
 
 
 Config = Annotated[
@@ -90,9 +88,7 @@ async def serve(
     tls_key: Annotated[Path | None, _option("tls_key")] = None,
     origin: Annotated[list[str] | None, _option("origins")] = None,
     production: Annotated[bool | None, _option("production")] = None,
-    guests: Annotated[
-        bool | None, Parameter(help=f"{HELP['guests']} [GREENROOM_GUESTS]", show_default=False)
-    ] = None,
+    guests: Annotated[bool | None, _option("guests", negative=("--no-guests",))] = None,
     log_format: Annotated[str | None, _option("log_format")] = None,
     log_level: Annotated[str | None, _option("log_level")] = None,
 ) -> None:

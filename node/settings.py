@@ -198,6 +198,14 @@ def option_name(setting: str) -> str:
     return "--origin" if setting == "origins" else "--" + setting.replace("_", "-")
 
 
+def describe_option(setting: str) -> str:
+    """Return a setting's line of help: what it is, its words, its default and its variable."""
+    kind, default = KINDS[setting], DEFAULTS[setting]
+    words = f" One of {', '.join(kind.options)}." if isinstance(kind, Choice) else ""
+    usually = "" if default is None or default == () else f" [default: {_show(default)}]"
+    return f"{HELP[setting]}{words}{usually} [{environment_name(setting)}]"
+
+
 def describe_settings(settings: Settings) -> Iterator[tuple[str, str, bool]]:
     """Yield name, value as text (secrets masked) and whether it differs from the default."""
     for name in KINDS:

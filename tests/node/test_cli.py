@@ -213,6 +213,13 @@ def test_every_option_of_serve_names_its_environment_variable(capsys):
         assert f"[GREENROOM_{name}]" in out
 
 
+def test_the_help_of_serve_shows_words_and_defaults(capsys):
+    assert main(["serve", "--help"]) == 0
+    out = " ".join(capsys.readouterr().out.replace("│", " ").split())
+    assert "One of auto, console, json. [default: auto] [GREENROOM_LOG_FORMAT]" in out
+    assert "[default: 127.0.0.1] [GREENROOM_HOST]" in out
+
+
 def test_version_is_one_line(capsys):
     assert main(["--version"]) == 0
     assert len(capsys.readouterr().out.splitlines()) == 1

@@ -11,6 +11,7 @@ from greenroom.node.settings import (
     DEFAULTS,
     HELP,
     Settings,
+    describe_option,
     describe_settings,
     environment_name,
     load_settings,
@@ -224,6 +225,23 @@ def test_every_setting_has_a_kind_that_takes_its_default_and_a_sentence():
         default = DEFAULTS[field.name]
         if default is not None:
             assert field.metadata["kind"].check(default) == default
+
+
+@pytest.mark.parametrize(
+    ("setting", "line"),
+    [
+        ("port", "which. [default: 8000] [GREENROOM_PORT]"),
+        ("production", "itself. [default: false] [GREENROOM_PRODUCTION]"),
+        (
+            "log_level",
+            "log. One of debug, info, warning, error. [default: info] [GREENROOM_LOG_LEVEL]",
+        ),
+        ("tls_key", "certificate. [GREENROOM_TLS_KEY]"),
+        ("origins", "page. [GREENROOM_ORIGINS]"),
+    ],
+)
+def test_an_options_help_names_its_words_its_default_and_its_variable(setting, line):
+    assert describe_option(setting).endswith(line)
 
 
 def test_environment_names_are_the_settings_in_capitals():
