@@ -158,14 +158,15 @@ def decide(head: RequestHead, policy: Policy) -> PlainHttp | WebSocketUpgrade | 
     has its own 404s and limits.
     """
     protocols = head.tokens("upgrade")
+    if protocols and protocols != ["websocket"]:
+        # Hypercorn would change over to HTTP/2 on "h2c", whatever Connection says.
+        return OTHER_UPGRADE
     if "upgrade" not in head.tokens("connection") or not protocols:
         return PlainHttp()
     allowed = allows_origin(
         head.value("origin"), host=head.value("host"), tls=policy.tls, allowed=policy.origins
     )
     checks = [
-        # Hypercorn would change over to HTTP/2 on "h2c", behind the back of every limit here.
-        (protocols != ["websocket"], OTHER_UPGRADE),
         (policy.draining, DRAINING),
         (head.path != WEBSOCKET_PATH, NO_SUCH_PATH),
         *_handshake_checks(head),

@@ -1,15 +1,18 @@
 """The stream that Hypercorn serves: a connection whose first bytes were read already.
 
 Shaped as Hypercorn's `TCPServer` expects it (which tells TLS from plain by attribute). Two things
-are added. Every request head of a kept-alive connection is looked at before Hypercorn sees it,
-because proxies send a WebSocket handshake down a connection that served pages before. And a write
-is bounded, because Hypercorn writes under a shield: a peer that reads nothing could not be stopped.
+are added. Hypercorn gets one request at a time, and each further head of a kept-alive connection is
+looked at first: a WebSocket handshake may follow on pages (proxies do that), and Hypercorn's own
+ways to upgrade would pass every limit here. And a write is bounded, because Hypercorn writes under
+a shield: a peer that reads nothing could not be stopped.
 """
 
 from collections.abc import Awaitable, Callable, Generator
 from contextlib import contextmanager
 
 import trio
+
+from greenroom.node.framing import RequestFrame
 
 Transport = trio.SocketStream | trio.SSLStream[trio.SocketStream]
 
@@ -33,46 +36,51 @@ class _WebStream:
 
         Args:
             transport: The connection; the stream closes it, unless somebody else takes it over.
-            received: What was read before, to be read again.
+            received: What was read before, to be read again: at least one whole request head.
             next_request: Asked for each further request.
         """
         self._transport = transport
-        self._received = received
         self._next_request = next_request
-        self._between_requests = False
-        self._response_sent = trio.Event()
+        self._request: RequestFrame | None = None  # the one that Hypercorn has; None: not yet
+        self._held = received  # not yet given to Hypercorn: of the first request, or of a later one
+        self._response_sent = trio.Event()  # to `_request`
+        self._closed = False
         self._detached = False
         self.on_end: Callable[[], Awaitable[None]] = trio.lowlevel.checkpoint
         """Called before the end of the stream is reported."""
 
     @contextmanager
     def finishing_response(self) -> Generator[None]:
-        """Surround the sending of a response's last bytes: what comes after them is a head.
-
-        The peer can have them, and answer, before Hypercorn is through with its own side.
-        """
-        self._between_requests, self._response_sent = True, trio.Event()
+        """Surround the sending of a response's last bytes; Hypercorn is through after them."""
+        # Its next request can't begin in between: nobody but us can give it one.
+        response_sent = self._response_sent
         try:
             yield
         finally:
-            self._response_sent.set()
+            response_sent.set()
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
-        """Return what was read before, then what comes; b"" at the end."""
-        if self._received:
-            data, self._received = self._received, b""
+        """Return more of the present request, or the next one's beginning; b"" at the end."""
+        if self._request is None:
             await trio.lowlevel.checkpoint()
-            return data
-        data = bytes(await self._transport.receive_some(max_bytes))
-        # Hypercorn reads on while it answers, so only the bytes' arrival can tell what they are.
-        if data and self._between_requests:
+            return self._begin_request(self._held)
+        # Hypercorn reads on while it answers; only the request's own framing tells what a body is.
+        data = self._held or bytes(await self._transport.receive_some(max_bytes))
+        if data and not self._request.ended:
+            data, self._held = self._request.take(data)
+        elif data:
+            self._held = b""
             await self._response_sent.wait()
-            self._between_requests = False
-            request = await self._next_request(data)
-            self._detached = request is None
-            data = request or b""
+            request = None if self._closed else await self._next_request(data)
+            self._detached = request is None and not self._closed
+            data = self._begin_request(request) if request else b""
         if not data:
             await self.on_end()
+        return data
+
+    def _begin_request(self, received: bytes) -> bytes:
+        self._request, self._response_sent = RequestFrame(), trio.Event()
+        data, self._held = self._request.take(received)
         return data
 
     async def send_all(self, data: bytes) -> None:
@@ -88,8 +96,14 @@ class _WebStream:
         if self._detached:
             await trio.lowlevel.checkpoint()
             return
+        self._end_requests()
         with trio.move_on_after(CLOSE_SECONDS):
             await self._transport.aclose()
+
+    def _end_requests(self) -> None:
+        """Hypercorn wants no further request, though one may be waiting here for its turn."""
+        self._closed = True
+        self._response_sent.set()
 
 
 class PlainWebStream(_WebStream):
@@ -105,6 +119,7 @@ class PlainWebStream(_WebStream):
     async def send_eof(self) -> None:
         """Say that nothing more will be written."""
         if not self._detached:
+            self._end_requests()
             await self._transport.send_eof()
 
 

@@ -10,6 +10,8 @@ from typing import Any, cast
 import trio
 from hypercorn.app_wrappers import ASGIWrapper
 from hypercorn.config import Config
+from hypercorn.events import Closed
+from hypercorn.protocol.h11 import H2CProtocolRequiredError, H2ProtocolAssumedError
 from hypercorn.trio.tcp_server import TCPServer
 from hypercorn.trio.worker_context import WorkerContext
 from hypercorn.typing import ConnectionState
@@ -61,7 +63,7 @@ class WebSide:
         make = TlsWebStream if isinstance(transport, trio.SSLStream) else PlainWebStream
         stream = make(transport, received, next_request=next_request)
         app = _telling_its_end(self._app, stream)
-        server = TCPServer(
+        server = _Http1Server(
             ASGIWrapper(app),  # type: ignore[arg-type]  # Hypercorn's own, narrower ASGI types
             self._config,
             self._context,
@@ -71,6 +73,21 @@ class WebSide:
         # Its timer for idle connections would keep the connection's tasks for its whole length.
         stream.on_end = server.idle_task.stop
         await server.run()
+
+
+class _Http1Server(TCPServer):
+    """Hypercorn's server without its way to HTTP/2, which knows neither our peek nor its limits.
+
+    The peek refuses every request that asks for it; this is the fence behind the peek.
+    """
+
+    async def _read_data(self) -> None:
+        # The wrapper around the HTTP/1.1 protocol does nothing but to put HTTP/2 in its place.
+        self.protocol = cast("Any", self.protocol.protocol)  # Any: the two are used alike
+        try:
+            await super()._read_data()
+        except (H2CProtocolRequiredError, H2ProtocolAssumedError):
+            await self.protocol.handle(Closed())
 
 
 def _telling_its_end(app: ASGIApp, stream: PlainWebStream | TlsWebStream) -> ASGIApp:

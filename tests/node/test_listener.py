@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import re
 import ssl
 
 import pytest
@@ -46,6 +47,10 @@ async def read_response(stream):
     while len(body) < length:
         body += await stream.receive_some(4096)
     return head, body
+
+
+def statuses(answers):
+    return [int(status) for status in re.findall(rb"HTTP/1.1 (\d+) ", answers)]
 
 
 async def test_a_plain_request_goes_to_the_web_side(node):
@@ -110,19 +115,13 @@ H2C = b"GET / HTTP/1.1\r\nHost: x\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQ
 )
 async def test_a_pipelined_request_is_looked_at_as_any_other(node, caplog, second, status):
     answer = await node.exchange(GET + second)
-    assert answer.startswith(b"HTTP/1.1 200")
-    assert answer.count(b"HTTP/1.1 %d " % status) == (2 if status == 200 else 1)
-    assert answer.count(b"HTTP/1.1") == 2
+    assert statuses(answer) == [200, status]
     assert not caplog.records
 
 
 async def test_requests_after_a_refused_one_are_not_served(node, caplog):
     answer = await node.exchange(GET + GET + H2C + GET)
-    assert [line[9:12] for line in answer.split(b"\r\n") if line.startswith(b"HTTP/1.1")] == [
-        b"200",
-        b"200",
-        b"400",
-    ]
+    assert statuses(answer) == [200, 200, 400]
     assert not caplog.records
 
 

@@ -86,6 +86,10 @@ def test_a_bad_handshake_is_400(changes):
     assert status(head(**changes)) == 400
 
 
+def test_another_upgrade_is_refused_whatever_connection_says():
+    assert status(head(Connection=None, Upgrade="h2c")) == 400
+
+
 def test_a_second_host_is_400():
     data = head().replace(b"\r\n\r\n", b"\r\nHost: other\r\n\r\n")
     with pytest.raises(BadHeadError) as caught:
