@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 import trio
 from trio.lowlevel import enable_ki_protection
 
+from ._errors import StartFailed
+
 if TYPE_CHECKING:
     from ._supervisor import Supervisor
     from ._tree import Tree
@@ -38,6 +40,7 @@ class Host(AbstractAsyncContextManager["Supervisor"]):
             await self._end([exc])
         if not tree.started:
             await self._end([])
+            _raise_all([StartFailed(tree.root.path)])  # `Supervisor.stop` came first
         tree.host.__enter__()
         return tree.root.handle
 

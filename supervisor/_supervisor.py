@@ -14,7 +14,7 @@ import trio
 from . import _admin
 from ._child import Child, ChildState
 from ._core import Core
-from ._errors import NoSuchChild, NotASupervisor
+from ._errors import NoSuchChild, NotASupervisor, StartFailed
 from ._host import Host
 from ._partition import partition_of
 from ._ref import Ref
@@ -285,7 +285,8 @@ def open_supervisor(
     Raises:
         ExceptionGroup: As a nursery's: what the block raised, and `StartFailed` or
             `RestartLimitExceeded` of the tree. KeyboardInterrupt, SystemExit and a foreign
-            Cancelled that came out of a child are in it too.
+            Cancelled that came out of a child are in it too. `StartFailed` of the root itself: it
+            was stopped while it started.
 
     Cancellation:
         Shuts down in order; `Cancelled` goes on when all children have ended. A cancel or interrupt
@@ -326,6 +327,9 @@ async def serve_supervisor(
             task_status.started(supervisor)
             await tree.done.wait()
     except BaseExceptionGroup as group:
-        if len(group.exceptions) == 1:  # the nursery in there is nobody's business
-            raise group.exceptions[0] from None
-        raise
+        if len(group.exceptions) > 1:
+            raise
+        [error] = group.exceptions  # the nursery in there is nobody's business
+        if isinstance(error, StartFailed) and error.actor == tree.root.path:
+            return  # stopped while it started: no failure
+        raise error from None
