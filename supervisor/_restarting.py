@@ -66,7 +66,7 @@ def restart_dynamic(core: Core, child: Child, report: CrashReport | None) -> Non
 
     def begin() -> None:
         child.restart_timer = None
-        if not core.stopping:
+        if not core.stopping and not core.tree.dying:
             child.begin(core.tree.nursery, keep=True)
 
     if delay:
@@ -92,7 +92,8 @@ def _take_turn(core: Core, child: Child, number: int) -> bool:
 def _is_waiting(core: Core, child: Child, number: int) -> bool:
     """Whether the child is still down after incarnation `number`, and is to come back."""
     return (
-        core.children.get(child.id) is child
+        not core.tree.dying
+        and core.children.get(child.id) is child
         and child.number == number
         and child.state is ChildState.RESTARTING
         and child.restart_timer is None
@@ -155,6 +156,8 @@ async def start_stranded(core: Core) -> None:
 async def start_down(core: Core, children: list[Child]) -> None:
     """Start those that do not run; a failure posts another try and leaves the rest down."""
     for child in children:
+        if core.tree.dying:
+            return
         if child.incarnation is not None or core.children.get(child.id) is not child:
             continue
         incarnation = child.begin(core.tree.nursery, keep=True)
