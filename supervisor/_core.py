@@ -25,6 +25,7 @@ from ._messages import DownReason
 from ._reports import ChildEvent, CrashReport, Phase, crash_report
 from ._specs import ChildSpec, Restart, SupervisorSpec
 from ._strategy import RESTARTS, Exit, shuts_down
+from ._waiting import CURRENT
 
 if TYPE_CHECKING:
     from ._supervisor import Supervisor
@@ -65,6 +66,7 @@ class Core:
         self, spec: ChildSpec[Any] | SupervisorSpec, context: Context, *, static: bool
     ) -> Child:
         """Give a spec its place; nothing runs yet."""
+        context.run(CURRENT.set, None)  # the starter may be an actor: it must not live on in here
         if isinstance(spec, ChildSpec):
             return Child(self, spec, self.tree.body_of(spec), context, static=static)
         child = Child(self, spec, _nowhere, context, static=static)
@@ -132,6 +134,8 @@ class Core:
             child.attempt, child.saved, child.restart_times = 0, None, None
             incarnation = child.begin(self.tree.nursery, keep=keep)
             await self.until_started(child, incarnation)
+            if self.tree.dying:  # the stop of everything reaches us in its order
+                await trio.sleep_forever()
             self.check_start(child, incarnation)
 
     async def _serve(self) -> None:

@@ -85,7 +85,10 @@ class Incarnation:
         except BaseException as exc:  # noqa: BLE001  the fence: sorted out in _ended
             error = exc
         self.task = None
-        self._ended(error)
+        try:
+            self._ended(error)
+        finally:
+            del error  # its traceback holds this frame
 
     def note_started(self, value: object) -> None:
         """Take the child's word that it can work."""
@@ -98,11 +101,12 @@ class Incarnation:
 
     def _ended(self, error: BaseException | None) -> None:
         child = self.child
+        returned = error is None
         if error is not None:
             error = child.tree.fence(error)
         if self.failure is not None and error is None:
             error, self.failure = self.failure, None
-        if error is None and not self.started and not self.stopping:
+        if error is None and returned and not self.started and not self.stopping:
             error = NotStarted(child.path)
         child.parent.child_ended(child, self, error)
 
