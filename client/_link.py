@@ -4,6 +4,8 @@ Whatever that library raises, and a node can make it raise much, ends here as an
 is never used again after it ended.
 """
 
+import os
+import socket
 import ssl
 from collections.abc import Callable
 from typing import Final
@@ -160,7 +162,30 @@ async def _connect(target: Target, connector: Connector) -> trio.abc.Stream:
         detail = f"the certificate of {where} is not trusted: {error.verify_message}"
         raise LinkEnded(Ending(detail=detail, final=True, cause=error)) from error
     except (OSError, trio.BrokenResourceError) as error:  # SSLError is an OSError
-        raise LinkEnded(Ending(detail=f"cannot connect to {where}", cause=error)) from error
+        detail = f"cannot connect to {where}: {_why(error)}"
+        raise LinkEnded(Ending(detail=detail, cause=error)) from error
+
+
+def _why(error: BaseException) -> str:
+    """Why there is no connection, in the few words that a person needs to mend it."""
+    match error:
+        case socket.gaierror(errno=socket.EAI_AGAIN):
+            return "the name cannot be looked up now"
+        case socket.gaierror():
+            return "name not known"
+        case ssl.SSLError(reason="WRONG_VERSION_NUMBER"):
+            return "no TLS there"
+        case ssl.SSLError():
+            return f"TLS failed ({(error.reason or 'the node hung up').lower().replace('_', ' ')})"
+        case trio.BrokenResourceError():
+            return "the node hung up"
+        case OSError(errno=int(number)):
+            return os.strerror(number).lower()
+        case _:
+            # Trio tries each address of a name, and then raises an OSError over all of it.
+            tried = error.__cause__
+            attempts = tried.exceptions if isinstance(tried, BaseExceptionGroup) else [tried]
+            return _why(attempts[0]) if attempts[0] is not None else "the network does not let us"
 
 
 class _Upgrade:
