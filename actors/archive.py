@@ -6,7 +6,7 @@ Trouble of the store is an answer (`StoreUnavailable`), never a crash.
 """
 
 import weakref
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import attrs
@@ -22,6 +22,7 @@ from greenroom.actors.ports import (
     StoredMessage,
     StoreUnavailable,
 )
+from greenroom.actors.reading import read_bounded
 from greenroom.actors.services import CastLimits
 from greenroom.supervisor import ActorCrashed, ChildSpec, Envelope, Inbox, ReplyTo, Request
 
@@ -76,12 +77,14 @@ class Load(Request[Loaded]):
 
 @attrs.frozen(kw_only=True)
 class Read(Request[Sequence[StoredMessage]]):
-    """Read history, as `MessageStore.read`."""
+    """Read history, as `MessageStore.read`, but no more than about one answer can hold."""
 
     room: str
     after: int | None = None
     before: int | None = None
     limit: int
+    wanted: Callable[[], bool] = lambda: True
+    """Asked before each step; when nobody waits any more, the rest is skipped."""
 
 
 ArchiveMessage = Store | Load | Read
@@ -116,6 +119,14 @@ async def archive(
             desk.abandon()
 
 
+class Readers:
+    """Reads of one kind: so many run at a time, the others wait, and no other kind with them."""
+
+    def __init__(self, at_once: int) -> None:
+        self.turns = trio.CapacityLimiter(at_once)
+        self.unanswered = set[ReplyTo]()
+
+
 class Desk:
     """What one incarnation has taken in and not answered yet."""
 
@@ -128,8 +139,8 @@ class Desk:
         self._nursery = nursery
         self._backlog = Backlog(limits)
         self._committing: Group | None = None
-        self._readers = trio.CapacityLimiter(limits.reads_at_once)
-        self._reading: set[ReplyTo] = set()
+        self._loads = Readers(limits.loads_at_once)
+        self._reads = Readers(limits.reads_at_once)
         self._writers = weakref.WeakSet[Writer]()
 
     def accept(self, envelope: Envelope[ArchiveMessage]) -> None:
@@ -181,14 +192,15 @@ class Desk:
             delay = min(2 * delay, LAST_RETRY_SECONDS)
 
     def _start_reading(self, request: Load | Read, reply_to: ReplyTo) -> None:
-        if len(self._reading) >= MOST_READS_WAITING:
+        readers = self._loads if isinstance(request, Load) else self._reads
+        if len(readers.unanswered) >= MOST_READS_WAITING:
             reply_to.fail(StoreUnavailable("too many reads wait"))
             return
-        self._reading.add(reply_to)
-        self._nursery.start_soon(self._read, request, reply_to)
+        readers.unanswered.add(reply_to)
+        self._nursery.start_soon(self._read, request, reply_to, readers)
 
-    async def _read(self, request: Load | Read, reply_to: ReplyTo) -> None:
-        async with self._readers:
+    async def _read(self, request: Load | Read, reply_to: ReplyTo, readers: Readers) -> None:
+        async with readers.turns:
             try:
                 reply_to.reply(
                     await self._load(request)
@@ -197,19 +209,30 @@ class Desk:
                 )
             except StoreUnavailable as trouble:
                 reply_to.fail(trouble)
-        self._reading.discard(reply_to)
+        readers.unanswered.discard(reply_to)
 
     async def _load(self, request: Load) -> Loaded:
         head = await self._store.head(request.room)
         if not head.offset or not request.recent:
             return Loaded(head=head, recent=())
-        after = max(0, head.offset - request.recent)
-        recent = await self._store.read(request.room, after=after, limit=request.recent)
+        recent = await read_bounded(
+            self._store,
+            request.room,
+            before=head.offset + 1,
+            limit=request.recent,
+            max_bytes=self._limits.ring_bytes,
+        )
         return Loaded(head=head, recent=recent)
 
     async def _page(self, request: Read) -> Sequence[StoredMessage]:
-        return await self._store.read(
-            request.room, after=request.after, before=request.before, limit=request.limit
+        return await read_bounded(
+            self._store,
+            request.room,
+            after=request.after,
+            before=request.before,
+            limit=request.limit,
+            max_bytes=self._limits.answer_bytes,
+            wanted=request.wanted,
         )
 
     def abandon(self) -> None:
@@ -220,5 +243,5 @@ class Desk:
             groups.append(self._committing)
         for group in groups:
             group.fail(error)
-        for reply_to in self._reading:
+        for reply_to in self._loads.unanswered | self._reads.unanswered:
             reply_to.fail(error)

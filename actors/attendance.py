@@ -4,6 +4,7 @@ The path of a PUBLISH: command -> checked here -> the room's inbox -> completion
 inbox -> ACK. What takes a round trip is labelled with the method that goes on with it.
 """
 
+from collections import deque
 from functools import partial
 from typing import Any, Final
 
@@ -19,6 +20,7 @@ from greenroom.actors.registry import NoRoom, OpenRoom
 from greenroom.actors.room_messages import (
     JoinRoom,
     LeaveRoom,
+    Page,
     Published,
     PublishTo,
     ReadHistory,
@@ -77,6 +79,16 @@ class Said:
     attempt: int = 1
 
 
+@attrs.frozen
+class Asked:
+    """A HISTORY that waits, or is under way."""
+
+    place: Place
+    command: History
+    ticket: Ticket
+    attempt: int = 1
+
+
 class Attendance:
     """One connection's places, from AUTH to the end."""
 
@@ -90,6 +102,8 @@ class Attendance:
         self._outbox = outbox
         self._places: dict[str, Place] = {}  # {room: place}
         self._identity = identity
+        self._asked: deque[Asked] = deque()  # bounded by the window: each has a ticket
+        self._reading = 0
 
     def say(self, answer: Answer) -> None:
         """Send one message to the client."""
@@ -299,8 +313,8 @@ class Attendance:
         else:
             await place.room.tell(TypingIn(place.member))
 
-    async def history(self, command: History, ticket: Ticket, attempt: int = 1) -> None:
-        """Ask the room for a page."""
+    async def history(self, command: History, ticket: Ticket) -> None:
+        """Ask the room for a page, when not too many are under way."""
         place = self._places.get(command.room)
         if place is None:
             self._refuse(command.id, ErrorCode.NOT_JOINED, ticket)
@@ -309,17 +323,34 @@ class Attendance:
         if refused is not None:
             self._refuse(command.id, refused, ticket)
             return
-        request = ReadHistory(before=command.before, since=command.since, limit=command.limit)
-        label = partial(self._history_read, command, ticket, attempt)
-        await self._inbox.send_request(place.room, request, label=label)
+        self._asked.append(Asked(place, command, ticket))
+        await self._read_next()
 
-    async def _history_read(
-        self, command: History, ticket: Ticket, attempt: int, outcome: Outcome
-    ) -> None:
-        if isinstance(outcome.error, (ActorCrashed, NoReply)) and attempt < MOST_ATTEMPTS:
-            await self.history(command, ticket, attempt + 1)
+    async def _read_next(self) -> None:
+        while self._asked and self._reading < self._limits.in_flight_reads:
+            self._reading += 1
+            await self._read(self._asked.popleft())
+
+    async def _read(self, asked: Asked) -> None:
+        command = asked.command
+        request = ReadHistory(
+            member=asked.place.member,
+            before=command.before,
+            since=command.since,
+            limit=command.limit,
+        )
+        label = partial(self._page_read, asked)
+        await self._inbox.send_request(asked.place.room, request, label=label)
+
+    async def _page_read(self, asked: Asked, outcome: Outcome) -> None:
+        if isinstance(outcome.error, (ActorCrashed, NoReply)) and asked.attempt < MOST_ATTEMPTS:
+            await self._read(attrs.evolve(asked, attempt=asked.attempt + 1))
             return
-        answer = _value_of(outcome)
+        self._reading -= 1
+        self._say_page(asked.command, asked.ticket, _value_of(outcome))
+        await self._read_next()
+
+    def _say_page(self, command: History, ticket: Ticket, answer: Page | Refused) -> None:
         if isinstance(answer, Refused):
             self._refuse(command.id, answer.code, ticket)
             return

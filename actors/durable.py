@@ -263,7 +263,7 @@ class DurableHistory:
             self._audience.head,
             self._audience.ring,
             max_messages=self._services.limits.max_recovered_messages,
-            max_bytes=self._services.limits.outbox_bytes // 2,
+            max_bytes=self._services.limits.answer_bytes,
         )
         if isinstance(plan, recovery.MustRead):
             await self._read_for_join(envelope, plan, attempt=1)
@@ -273,7 +273,13 @@ class DurableHistory:
     async def _read_for_join(
         self, envelope: Envelope[JoinRoom], plan: recovery.MustRead, *, attempt: int
     ) -> None:
-        request = Read(room=self._room, after=plan.after, limit=plan.limit)
+        member = envelope.message.member
+        request = Read(
+            room=self._room,
+            after=plan.after,
+            limit=plan.limit,
+            wanted=lambda: member.gate is not Gate.CLOSED,
+        )
         label = partial(self._joined_up, envelope, plan, attempt)
         await self._inbox.send_request(self._archive, request, label=label)
 
@@ -296,7 +302,7 @@ class DurableHistory:
             self._audience.head,
             self._audience.ring,
             max_messages=self._services.limits.max_recovered_messages,
-            max_bytes=self._services.limits.outbox_bytes // 2,
+            max_bytes=self._services.limits.answer_bytes,
         )
         self._admit(envelope, joined_up)
 
@@ -331,6 +337,7 @@ class DurableHistory:
             after=None if since is None else since.offset,
             before=head.offset + 1 if before is None else min(before.offset, head.offset + 1),
             limit=page_limit(request, self._services.limits),
+            wanted=lambda: not request.member.outbox.sealed,
         )
         label = partial(self._page_read, envelope, head, attempt)
         await self._inbox.send_request(self._archive, question, label=label)

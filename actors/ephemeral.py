@@ -79,7 +79,7 @@ class EphemeralHistory:
             audience.head,
             audience.ring,
             max_messages=limits.max_recovered_messages,
-            max_bytes=limits.outbox_bytes // 2,
+            max_bytes=limits.answer_bytes,
         )
         outcome: Recovered | Lost
         if isinstance(plan, recovery.MustRead):

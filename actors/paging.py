@@ -52,7 +52,7 @@ def page_of(
     else:
         messages = messages[-page_limit(request, limits) :]
         messages.reverse()
-    left = limits.outbox_bytes // 2
+    left = limits.answer_bytes
     kept = 0
     for message in messages:
         left -= wire_size(message)

@@ -69,6 +69,8 @@ def join_up(
     max_bytes: int,
 ) -> Recovered | Lost:
     """Join what was `read` after `since` to the live stream, which has got to `head` meanwhile."""
+    if _size(read) > max_bytes:
+        return Lost(GapReason.TOO_MANY, since + 1, head.offset)  # and there may be more than that
     last = read[-1].message.offset if read else since
     newer = ring.after(last) if last < head.offset else ()
     entries = [*read, *(newer or ())]
@@ -83,6 +85,10 @@ def join_up(
 def _within(
     entries: Sequence[Remembered], since: int, head: Head, max_bytes: int
 ) -> Recovered | Lost:
-    if sum(wire_size(entry.message) for entry in entries) > max_bytes:
+    if _size(entries) > max_bytes:
         return Lost(GapReason.TOO_MANY, since + 1, head.offset)
     return Recovered(entries)
+
+
+def _size(entries: Sequence[Remembered]) -> int:
+    return sum(wire_size(entry.message) for entry in entries)

@@ -86,6 +86,8 @@ class WhoIsIn(Request[Sequence[Member]]):
 class ReadHistory(Request[Page | Refused]):
     """Ask for messages: the newest, those before or those after a position."""
 
+    member: Subscription
+    """When its connection has ended, nobody reads for it any more."""
     before: Position | None = None
     since: Position | None = None
     limit: int

@@ -48,6 +48,8 @@ class CastLimits:
     in_flight_publishes: int = 64
     """PUBLISHes of one connection that have no answer yet; beyond that its reading stops."""
     in_flight_bytes: int = 256 * 1024
+    in_flight_reads: int = 2
+    """HISTORYs of one connection at its rooms; the others wait in the connection."""
 
     outbox_bytes: int = 1024 * 1024
     """Bytes waiting for one socket; beyond that the client is a slow consumer (4004)."""
@@ -81,7 +83,15 @@ class CastLimits:
     """One transaction."""
     commit_patience_seconds: float = 10.0
     """How long one batch is tried again while the store is away; then ERROR 108."""
-    reads_at_once: int = 4
+    reads_at_once: int = 2
+    """HISTORY, and JOINs with `since` that reach beyond the room's ring."""
+    loads_at_once: int = 1
+    """Rooms that open. With the one commit, these are as many as the store has connections."""
+
+    @property
+    def answer_bytes(self) -> int:
+        """What one answer may hold of messages: half an outbox."""
+        return self.outbox_bytes // 2
 
 
 @attrs.frozen(kw_only=True)

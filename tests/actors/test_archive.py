@@ -76,3 +76,23 @@ async def test_a_read_while_the_store_is_away_is_an_answer_and_no_crash(autojump
             await stage.cast.archive.ask(Read(room="lobby", limit=1))
         stage.store.away = False
         assert await stage.cast.archive.ask(Read(room="lobby", limit=1)) == []
+
+
+async def test_a_room_that_opens_does_not_wait_for_reads(autojump_clock):
+    async with open_stage() as stage, trio.open_nursery() as nursery:
+        await stage.cast.archive.ask(store_of("a"))
+        stage.store.read_delay_seconds = 10
+        for _ in range(20):
+            nursery.start_soon(stage.cast.archive.ask, Read(room="lobby", limit=1))
+        await trio.testing.wait_all_tasks_blocked()
+        with trio.fail_after(1):
+            await stage.cast.archive.ask(Load(room="fresh", recent=10))
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_read_that_nobody_wants_any_more_is_skipped(autojump_clock):
+    async with open_stage() as stage:
+        await stage.cast.archive.ask(store_of("a"))
+        with pytest.raises(StoreUnavailable):
+            await stage.cast.archive.ask(Read(room="lobby", limit=1, wanted=lambda: False))
+        assert stage.store.reads == 0

@@ -69,3 +69,9 @@ def test_a_seam_with_a_hole_is_a_gap():
 def test_history_that_is_gone_is_a_gap():
     outcome = join_up(3, [], Head("e", 12), ring_of(10, 12), **LIMITS)
     assert outcome == Lost(GapReason.EXPIRED, 4, 12)
+
+
+def test_a_read_that_ended_because_it_was_full_is_too_many_and_not_expired():
+    read = [remembered(offset, content="x" * 900) for offset in (4, 5, 6)]
+    outcome = join_up(3, read, Head("e", 30), ring_of(29, 30), **LIMITS)
+    assert outcome == Lost(GapReason.TOO_MANY, 4, 30)
