@@ -294,7 +294,8 @@ def _given(value: object) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, list | tuple):
-        return ", ".join(_given(item) for item in value) or "[]"  # pyright: ignore[reportUnknownVariableType]  # TOML: items of any type
+        # TOML: items of any type.
+        return ", ".join(_given(item) for item in value) or "[]"  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
     shown = repr(str(value) if isinstance(value, Path) else value)
     return shown if len(shown) <= LONGEST_SHOWN else f"{shown[:LONGEST_SHOWN]}..."
 
