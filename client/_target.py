@@ -71,7 +71,13 @@ def parse_url(url: str, ssl_context: ssl.SSLContext | None = None) -> Target:
     Raises:
         ValueError: It is no such URL, or an `ssl_context` came with `ws://`.
     """
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError as error:  # the library's own words do not name the URL
+        raise ValueError(
+            f"expected ws://HOST[:PORT]/ws or wss://..., not {url!r} ({error})"
+        ) from error
     if parts.scheme not in _DEFAULT_PORTS or not parts.hostname:
         raise ValueError(f"expected ws://HOST[:PORT]/ws or wss://..., not {url!r}")
     if parts.username is not None or parts.fragment:
@@ -82,7 +88,7 @@ def parse_url(url: str, ssl_context: ssl.SSLContext | None = None) -> Target:
     resource = parts.path if parts.path not in {"", "/"} else "/ws"
     return Target(
         host=parts.hostname,
-        port=parts.port or _DEFAULT_PORTS[parts.scheme],
+        port=port or _DEFAULT_PORTS[parts.scheme],
         resource=f"{resource}?{parts.query}" if parts.query else resource,
         ssl_context=(ssl_context or ssl.create_default_context()) if secure else None,
     )

@@ -39,6 +39,13 @@ def test_what_is_no_websocket_url_is_refused(url):
         parse_url(url)
 
 
+@pytest.mark.parametrize("url", ["ws://node.test:99999/ws", "ws://node.test:x/ws", "ws://[::1/ws"])
+def test_a_url_that_cannot_be_taken_apart_is_named(url):
+    with pytest.raises(ValueError, match="expected ws://") as caught:
+        parse_url(url)
+    assert url in str(caught.value)
+
+
 def test_ssl_context_with_a_plain_url_is_refused():
     with pytest.raises(ValueError, match="wss"):
         parse_url("ws://node.test", ssl.create_default_context())
