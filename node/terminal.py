@@ -8,8 +8,6 @@ from datetime import datetime, tzinfo
 
 from greenroom.client import Gap, Joined, Left, Member, Message, State, Status
 
-NO_CONNECTION = {State.DISCONNECTED, State.UNREACHABLE}
-
 
 def visible(text: str) -> str:
     """Return `text` in one line, with a mark for each character that can't be seen."""
@@ -55,5 +53,11 @@ def status_line(status: Status) -> str:
         return "-- connected --"
     wait = status.retry_in_seconds
     detail = f": {visible(status.detail)}" if status.detail else ""
-    again = "" if wait is None else f"; next try in {wait:.0f} s"
+    again = "" if wait is None else f"; next try {_when(wait)}"
     return f"-- no connection{detail}{again} --"
+
+
+def _when(seconds: float) -> str:
+    if seconds < 0.1:
+        return "now"
+    return f"in {seconds:.0f} s" if seconds >= 1 else f"in {seconds:.1f} s"

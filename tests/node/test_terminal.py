@@ -78,3 +78,9 @@ async def test_a_lost_connection_says_when_it_tries_again(mock_clock):
     status = Status(state=State.DISCONNECTED, retry_at=4.0, detail="connection refused")
     assert status_line(status) == "-- no connection: connection refused; next try in 4 s --"
     assert status_line(Status(state=State.CONNECTED)) == "-- connected --"
+
+
+@pytest.mark.parametrize(("seconds", "when"), [(0.0, "now"), (0.4, "in 0.4 s"), (1.6, "in 2 s")])
+async def test_a_wait_of_less_than_a_second_is_not_rounded_to_none(mock_clock, seconds, when):
+    status = Status(state=State.DISCONNECTED, retry_at=seconds)
+    assert status_line(status) == f"-- no connection; next try {when} --"
