@@ -310,7 +310,7 @@ class Inbox(Generic[M]):
 
     def request(self) -> Envelope[Any] | None:
         """What is in hand, if it came with more than the message; for the library."""
-        return self._hand if type(self._hand) is Envelope else None
+        return self._hand if is_envelope(self._hand) else None
 
     def bury(self, reason: DeadLetterReason, error: Exception) -> None:
         """Make the message in hand a dead letter; an asker gets `error`."""
