@@ -11,7 +11,7 @@ async def ask_for_pages(client, count: int) -> None:
         await client.send(type="HISTORY", id=100 + number, room="lobby", limit=3)
 
 
-async def test_all_are_answered_in_order_two_at_a_time(autojump_clock):
+async def test_all_are_answered_two_at_a_time(autojump_clock):
     async with open_stage(ring_messages=1) as stage:
         ann = await stage.member("ann", "lobby")
         for number in range(3):
@@ -19,9 +19,9 @@ async def test_all_are_answered_in_order_two_at_a_time(autojump_clock):
         stage.store.read_delay_seconds = 1
         started = trio.current_time()
         await ask_for_pages(ann, 10)
-        for number in range(10):
-            reply = await ann.reply_to(100 + number)
-            assert [m["offset"] for m in reply["messages"]] == [1, 2, 3]
+        replies = [await ann.next("HISTORY_OK") for _ in range(10)]
+        assert {reply["id"] for reply in replies} == set(range(100, 110))
+        assert all([m["offset"] for m in reply["messages"]] == [1, 2, 3] for reply in replies)
         assert trio.current_time() - started == 5
 
 
