@@ -329,7 +329,7 @@ async def serve_supervisor(
     except BaseExceptionGroup as group:
         if len(group.exceptions) > 1:
             raise
-        [error] = group.exceptions  # the nursery in there is nobody's business
+        error = group.exceptions[0]  # the nursery in there is nobody's business
         if isinstance(error, StartFailed) and error.actor == tree.root.path:
             return  # stopped while it started: no failure
         raise error from None
