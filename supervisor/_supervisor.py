@@ -327,7 +327,7 @@ async def serve_supervisor(
             task_status.started(supervisor)
             await tree.done.wait()
     except BaseExceptionGroup as group:
-        if len(group.exceptions) > 1:
+        if len(group.exceptions) != 1:
             raise
         error = group.exceptions[0]  # the nursery in there is nobody's business
         if isinstance(error, StartFailed) and error.actor == tree.root.path:
