@@ -19,8 +19,11 @@ from greenroom.actors.ring import Remembered, Ring
 from greenroom.actors.room_messages import JoinRoom
 from greenroom.actors.services import CastLimits
 from greenroom.actors.subscription import Gate, Subscription
-from greenroom.protocol import Answer, Gap, JoinOk, Position
+from greenroom.protocol import Answer, Gap, JoinOk, Position, TypingPush
 from greenroom.supervisor import Inbox, Ref
+
+TYPING_SECONDS: Final = 1.0
+"""A user who types is told of no more often."""
 
 MEMBERS_PER_PASS: Final = 250  # about 1 ms of writing; then the other actors have their turn
 
@@ -46,6 +49,7 @@ class Audience:
         self.members = Members[Subscription](room, told=told)
         self.head = Head("", 0)
         """The last message that was handed to the members."""
+        self._typed: dict[str, float] = {}  # {user: when told of}, oldest first, of the last second
         self.ring = Ring(max_messages=limits.ring_messages, max_bytes=limits.ring_bytes)
 
     # Coming and going.
@@ -139,16 +143,24 @@ class Audience:
 
     # What has no place in the history.
 
-    def tell(self, answer: Answer, *, except_user: str | None) -> None:
-        """Send to every member of another user."""
+    def tell(self, answer: Answer, *, except_user: str | None, hint: bool = False) -> None:
+        """Send to every member of another user; a `hint` not to those with bytes waiting."""
         frames: dict[str, bytes] = {}  # {subprotocol: frame}
         for member in self.members:
-            if member.user == except_user:
+            if member.user == except_user or (hint and member.outbox.waiting_bytes):
                 continue
             frame = frames.get(member.codec.subprotocol)
             if frame is None:
                 frame = frames[member.codec.subprotocol] = frame_of(member.codec, answer)
             member.push(frame)
+
+    def tell_typing(self, user: str, *, now: float) -> None:
+        """Tell that a user is typing: a hint, so seldom, and to nobody who is behind already."""
+        while self._typed and next(iter(self._typed.values())) <= now - TYPING_SECONDS:
+            del self._typed[next(iter(self._typed))]
+        if user not in self._typed:
+            self._typed[user] = now
+            self.tell(TypingPush(room=self._room, user=user), except_user=user, hint=True)
 
     def tell_changes(self) -> None:
         """Tell who came and who went since the last time."""

@@ -28,7 +28,7 @@ from greenroom.actors.room_messages import (
 )
 from greenroom.actors.services import CastLimits
 from greenroom.actors.subscription import Gate
-from greenroom.protocol import ErrorCode, TypingPush
+from greenroom.protocol import ErrorCode
 from greenroom.supervisor import (
     ActorCrashed,
     Backoff,
@@ -184,8 +184,7 @@ class Floor:
                 self._audience.vanished(connection)
             case TypingIn(member):
                 if member in self._audience.members:
-                    typing = TypingPush(room=self._name, user=member.user)
-                    self._audience.tell(typing, except_user=member.user)
+                    self._audience.tell_typing(member.user, now=trio.current_time())
             case WhoIsIn():
                 answer(envelope, self._audience.members.present())
             case ReadHistory():

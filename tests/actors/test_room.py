@@ -348,6 +348,32 @@ async def test_typing_reaches_the_other_users_and_is_not_stored(autojump_clock):
         assert stage.store.commits == []
 
 
+async def test_typing_is_told_of_once_a_second_for_each_user(autojump_clock):
+    async with open_stage() as stage:
+        ann = await stage.member("ann", "lobby")
+        tab = await stage.member("ann", "lobby")
+        bob = await stage.member("bob", "lobby")
+        for _ in range(3):
+            for _ in range(20):
+                await ann.send(type="TYPING", room="lobby")
+                await tab.send(type="TYPING", room="lobby")
+            await bob.next("TYPING")
+            assert await nothing_comes(bob, "TYPING")
+
+
+async def test_typing_is_not_told_to_a_member_whose_bytes_wait(autojump_clock):
+    patient = {"heartbeat_seconds": 1e6, "outbox_seconds": 1e6, "outbox_bytes": 2000}
+    async with open_stage(**patient) as stage:
+        ann = await stage.member("ann", "lobby")
+        slow, _ = await stage.slow_member("slow", "lobby")
+        await ann.publish("lobby", "hello")
+        for _ in range(100):
+            await ann.send(type="TYPING", room="lobby")
+            await trio.sleep(1.1)
+        assert stage.connections() == 2
+        del slow
+
+
 # Ephemeral rooms.
 
 
