@@ -12,6 +12,7 @@ from greenroom.client import (
     Client,
     ClientClosed,
     ClientError,
+    CloseCode,
     CommandRefused,
     Gap,
     Joined,
@@ -28,6 +29,7 @@ from greenroom.node.terminal import (
     message_line,
     presence_line,
     status_line,
+    visible,
 )
 
 HISTORY_MESSAGES = 20
@@ -59,13 +61,13 @@ async def chat(
         ChatError: The node can't be reached, does not let us in, or took us out.
     """
     failure: ClientError | ValueError | None = None
-    unreachable = False
+    unreachable, reason = False, ""
     try:
         async with open_client(url, token=token) as client, trio.open_nursery() as nursery:
             nursery.start_soon(_show_states, client, show)
             with trio.move_on_after(FIRST_CONNECTION_SECONDS) as patience:
                 await client.wait_connected()
-            unreachable = patience.cancelled_caught
+            unreachable, reason = patience.cancelled_caught, client.status.detail
             if not unreachable:
                 async with client.join(name) as room:
                     await _sit_in(room, lines, show)
@@ -73,9 +75,23 @@ async def chat(
     except* (ClientError, ValueError) as group:
         failure = _first(group)
     if failure is not None:
-        raise ChatError(f"{name}: {failure}") from failure
+        raise ChatError(_complaint(name, failure)) from failure
     if unreachable:
-        raise ChatError(f"{name}: can't reach {url}; is the node running? (greenroom serve)")
+        why = f" ({reason})" if reason else ""
+        raise ChatError(f"can't reach {url}{why}; is the node running? (greenroom serve)")
+
+
+def _complaint(name: str, failure: ClientError | ValueError) -> str:
+    """Say what went wrong in terms of what the user can change."""
+    match failure:
+        case ClientClosed(close_code=CloseCode.INVALID_TOKEN):
+            return "the token is not valid for this node (GREENROOM_TOKEN?)"
+        case ClientClosed(close_code=CloseCode.TOKEN_EXPIRED):
+            return "the token has expired (GREENROOM_TOKEN?)"
+        case CommandRefused():
+            return f"{visible(name)}: {failure}"
+        case _:  # it names the room itself, or is about none
+            return str(failure)
 
 
 async def _sit_in(room: Room, lines: AsyncIterable[str], show: Show) -> None:
