@@ -54,6 +54,8 @@ def open_data_directory(path: Path) -> Generator[DataDirectory]:
     try:
         path.mkdir(mode=DIRECTORY_MODE, parents=True, exist_ok=True)
         lock = os.open(directory.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, SECRET_MODE)
+    except FileExistsError as error:
+        raise DataDirectoryError(f"data directory {path}: is not a directory") from error
     except OSError as error:
         raise _unusable(path, error) from error
     try:

@@ -83,7 +83,7 @@ def test_serve_with_an_unknown_setting_in_the_config(complaint, tmp_path):
 def test_serve_with_a_file_for_a_data_directory(complaint, tmp_path):
     (tmp_path / "data").write_text("x")
     line = complaint("serve", "--data", tmp_path / "data", code=1)
-    assert line == f"greenroom: data directory {tmp_path / 'data'}: File exists"
+    assert line == f"greenroom: data directory {tmp_path / 'data'}: is not a directory"
 
 
 def test_serve_with_a_broken_database(complaint, tmp_path):

@@ -32,7 +32,7 @@ def test_one_node_holds_a_directory_at_a_time(tmp_path):
 def test_a_file_in_place_of_the_directory_is_refused(tmp_path):
     path = tmp_path / "data"
     path.write_text("a file")
-    with pytest.raises(DataDirectoryError, match="File exists"), open_data_directory(path):
+    with pytest.raises(DataDirectoryError, match="is not a directory"), open_data_directory(path):
         pass
 
 
