@@ -36,8 +36,8 @@ class DirectSocket:
 
 
 def direct_socket(stream: trio.abc.Stream) -> DirectSocket | None:
-    """A non-blocking way to write to `stream`, where it is a plain socket."""
-    if not isinstance(stream, trio.SocketStream):
+    """A non-blocking way to write to `stream`, where it is a plain socket and open."""
+    if not isinstance(stream, trio.SocketStream) or stream.socket.fileno() < 0:
         return None
     # Trio's own socket has only the async send. This second object shares the descriptor, and
     # `detach` at the end leaves closing to the stream.

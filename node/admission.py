@@ -1,12 +1,16 @@
 """Turns an accepted WebSocket handshake into a connection actor."""
 
+import structlog
+
 from greenroom.actors.cast import Cast
 from greenroom.actors.connection import connection_spec
 from greenroom.actors.connection_messages import Opening
 from greenroom.node.listener import Arrival
-from greenroom.node.peek import DRAINING, FULL, Refusal
+from greenroom.node.peek import DRAINING, FULL, NOT_STARTED, Refusal
 from greenroom.node.streams import Transport
-from greenroom.supervisor import SupervisorStopped, TooManyChildren
+from greenroom.supervisor import StartFailed, SupervisorStopped, TooManyChildren
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger("greenroom.node.admission")
 
 
 async def admit_connection(cast: Cast, stream: Transport, arrival: Arrival) -> Refusal | None:
@@ -20,4 +24,10 @@ async def admit_connection(cast: Cast, stream: Transport, arrival: Arrival) -> R
         return FULL
     except SupervisorStopped:
         return DRAINING
+    except StartFailed as failure:
+        if failure.report is None:  # the tree stopped meanwhile
+            return DRAINING
+        # The supervisor has logged the traceback.
+        log.error("no connection", reason=str(failure), peer=arrival.peer)  # noqa: TRY400
+        return NOT_STARTED
     return None

@@ -233,6 +233,7 @@ NO_SUCH_PATH = Refusal(404, "Not found.", reason="no WebSocket at this path")
 FOREIGN_ORIGIN = Refusal(403, "This origin may not connect.", reason="origin not allowed")
 DRAINING = _unavailable("This node is stopping.", "draining")
 FULL = _unavailable("This node has no free place.", "connection limit reached")
+NOT_STARTED = Refusal(500, "No connection could be opened.", reason="connection actor crashed")
 OTHER_VERSION = Refusal(
     426,
     "Speak version 13 of the WebSocket protocol.",

@@ -317,3 +317,16 @@ async def test_a_real_socket_that_blocks_delivers_everything_in_order():
         await outbox.finish(CLOSE, seconds=0)
         assert watcher.slow == 0
     await peer.aclose()
+
+
+@pytest.mark.socket
+async def test_a_socket_closed_before_the_outbox_is_a_peer_that_is_gone():
+    ours, theirs = trio.socket.socketpair()
+    stream = trio.SocketStream(ours)
+    await stream.aclose()
+    async with open_outbox(stream=stream) as (outbox, _):
+        with pytest.raises(trio.ClosedResourceError):
+            await outbox.receive_some()
+        assert outbox.peer_gone
+        await outbox.finish(CLOSE, seconds=1)
+    theirs.close()
