@@ -95,12 +95,13 @@ class DurableHistory:
         self._lineup: Lineup | None = None  # None until the archive has said where we stand
         self._loading = False
         self._filling = False
+        self._reading = 0  # for JOIN and HISTORY
         self._early: list[Envelope[Any]] = []  # joins and reads that wait for that; one a request
 
     @property
     def idle(self) -> bool:
         """Whether nobody waits for an answer."""
-        return self._pipeline.idle and not self._early
+        return self._pipeline.idle and not self._early and not self._reading
 
     # Where do we stand? PUBLISHes and JOINs wait for the answer.
 
@@ -280,6 +281,7 @@ class DurableHistory:
             limit=plan.limit,
             wanted=lambda: member.gate is not Gate.CLOSED,
         )
+        self._reading += 1
         label = partial(self._joined_up, envelope, plan, attempt)
         await self._inbox.send_request(self._archive, request, label=label)
 
@@ -290,6 +292,7 @@ class DurableHistory:
         attempt: int,
         outcome: Outcome,
     ) -> None:
+        self._reading -= 1
         if isinstance(outcome.error, (ActorCrashed, NoReply)) and attempt < MOST_ATTEMPTS:
             await self._read_for_join(envelope, plan, attempt=attempt + 1)
             return
@@ -339,12 +342,14 @@ class DurableHistory:
             limit=page_limit(request, self._services.limits),
             wanted=lambda: not request.member.outbox.sealed,
         )
+        self._reading += 1
         label = partial(self._page_read, envelope, head, attempt)
         await self._inbox.send_request(self._archive, question, label=label)
 
     async def _page_read(
         self, envelope: Envelope[ReadHistory], head: Head, attempt: int, outcome: Outcome
     ) -> None:
+        self._reading -= 1
         if isinstance(outcome.error, (ActorCrashed, NoReply)) and attempt < MOST_ATTEMPTS:
             await self._read_page(envelope, head, attempt=attempt + 1)
             return

@@ -155,8 +155,12 @@ class Floor:
         self._rejoining = inbox.incarnation > 1
         self._telling: Timer | None = None
         self._ending: Timer | None = None
-        self.over = False
-        """Nobody has been here for a while: the actor ends."""
+        self._long_empty = False
+
+    @property
+    def over(self) -> bool:
+        """Whether nobody has been here for a while, nor is coming: the actor ends."""
+        return self._long_empty and not len(self._audience.members) and self._history.idle
 
     async def sort(self, envelopes: Sequence[Envelope[RoomMessage]]) -> list[Envelope[PublishTo]]:
         """Handle all but the PUBLISHes, and return those, in order."""
@@ -196,7 +200,7 @@ class Floor:
                 self._audience.tell_changes()
             case EndIfEmpty():
                 self._ending = None
-                self.over = self._is_empty()
+                self._long_empty = True
             case unknown:
                 raise TypeError(f"a room does not understand {unknown!r}")
 
@@ -208,9 +212,6 @@ class Floor:
         else:
             await self._history.join(envelope)
 
-    def _is_empty(self) -> bool:
-        return not len(self._audience.members) and self._history.idle
-
     def set_timers(self) -> None:
         """Arm what the last batch made necessary."""
         if self._audience.members.changed and self._telling is None:
@@ -220,7 +221,13 @@ class Floor:
             self._telling = self._inbox.send_after(seconds, TellChanges())
         if not len(self._audience.members):
             if self._ending is None:
-                self._ending = self._inbox.send_after(self._limits.empty_room_seconds, EndIfEmpty())
-        elif self._ending is not None:
-            self._ending.cancel()
-            self._ending = None
+                self._ending = self._inbox.send_after(self._stay_seconds(), EndIfEmpty())
+        elif self._ending is not None or self._long_empty:
+            if self._ending is not None:
+                self._ending.cancel()
+            self._ending, self._long_empty = None, False
+
+    def _stay_seconds(self) -> float:
+        """How long the room stays when it is empty: hardly, where nothing was ever said."""
+        unused = not self._audience.head.offset and self._inbox.incarnation == 1
+        return self._limits.unused_room_seconds if unused else self._limits.empty_room_seconds

@@ -70,6 +70,8 @@ class CastLimits:
     """What a room remembers for HISTORY and recovery, whichever is first."""
     empty_room_seconds: float = 30.0
     """How long a room without members stays."""
+    unused_room_seconds: float = 1.0
+    """The same, where nothing was ever said: else one client could fill `max_rooms` in passing."""
     presence_seconds: float = 0.1
     """JOINED and LEFT are collected for so long."""
     rejoin_seconds: float = 2.0

@@ -232,6 +232,31 @@ async def test_an_empty_room_ends_after_a_while_and_history_stays(autojump_clock
         assert (await bob.joined("lobby"))["offset"] == 2
 
 
+@pytest.mark.parametrize("room", ["lobby", "ephemeral:lobby"])
+async def test_a_room_in_which_nothing_was_said_ends_within_seconds_of_its_last_member(
+    autojump_clock, room
+):
+    async with open_stage() as stage:
+        ann = await stage.member("ann", room)
+        await trio.sleep(20)
+        assert stage.rooms() == [room]
+        await ann.ask("LEAVE", room=room)
+        await trio.sleep(2)
+        assert stage.rooms() == []
+
+
+async def test_a_join_that_is_being_read_keeps_its_room(autojump_clock):
+    async with open_stage(ring_messages=1, empty_room_seconds=5) as stage:
+        await fill(stage, "lobby", 3)
+        await trio.sleep(1)
+        ref = stage.cast.rooms.ref("lobby")
+        stage.store.read_delay_seconds = 15
+        bob = await stage.client("bob")
+        reply = await bob.joined("lobby", since={"epoch": "e-lobby", "offset": 0})
+        assert [m["offset"] for m in reply["messages"]] == [1, 2, 3]
+        assert stage.cast.rooms.ref("lobby") is ref
+
+
 async def test_a_join_that_meets_the_end_of_a_room_opens_it_again(autojump_clock):
     async with open_stage(empty_room_seconds=10) as stage:
         await fill(stage, "lobby", 1)
