@@ -27,6 +27,7 @@ from greenroom.node.peek import (
     WebSocketUpgrade,
     check_beginning,
     decide,
+    drop_empty_lines,
     find_head_end,
     parse_head,
     refusal_bytes,
@@ -230,14 +231,19 @@ class _Visit:
     async def _read_request(self, first: bytes = b"") -> bytes | None:
         """Read one head. b"": the connection is at its end; None: it became `self._upgrade`."""
         buffer = bytearray(first)
+        seen = 0
         try:
-            end = find_head_end(buffer)
-            while end is None:
-                check_beginning(buffer)
+            while True:
+                if seen == 0:
+                    drop_empty_lines(buffer)
+                end = find_head_end(buffer, seen)
+                check_beginning(buffer[:end])
+                if end is not None:
+                    break
+                seen = len(buffer)
                 data = await self._transport.receive_some(RECEIVE_BYTES)
                 if not data:
                     return b""
-                end = find_head_end(buffer + data, len(buffer))
                 buffer += data
             head = parse_head(buffer[:end])
             verdict = decide(head, self._door.policy())

@@ -31,6 +31,7 @@ class RequestHead:
     target: str
     headers: tuple[tuple[str, str], ...]
     """Names in lower case, in the order received; bytes above 0x7f read as Latin-1."""
+    version: str = "1.1"
 
     @property
     def path(self) -> str:
@@ -107,8 +108,13 @@ def find_head_end(buffer: bytes | bytearray, start: int = 0) -> int | None:
     return end.end() if end is not None else None
 
 
+def drop_empty_lines(buffer: bytearray) -> None:
+    """Drop what may stand before a request line; RFC 9112, 2.2."""
+    del buffer[: len(buffer) - len(buffer.lstrip(b"\r\n"))]
+
+
 def check_beginning(buffer: bytes | bytearray) -> None:
-    """Refuse what can't become a request head, before waiting for the rest of it.
+    """Refuse what is no request head and can't become one, before waiting for the rest of it.
 
     Raises:
         BadHeadError: Too long already, or the first byte is no letter of a method (TLS spoken to a
@@ -142,13 +148,18 @@ def parse_head(data: bytes | bytearray) -> RequestHead:
         raise BadHeadError(
             Refusal(505, "This server speaks HTTP/1.1.", reason="other HTTP version")
         )
-    return RequestHead(
+    head = RequestHead(
         method=event.method.decode("ascii"),
         target=event.target.decode("latin-1"),
         headers=tuple(
             (name.decode("latin-1"), value.decode("latin-1")) for name, value in event.headers
         ),
+        version=event.http_version.decode("ascii"),
     )
+    if head.values("content-length") and head.values("transfer-encoding"):
+        # RFC 9112, 6.3: a proxy in front may have believed the other one.
+        raise BadHeadError(Refusal(400, "Two lengths of one body.", reason="two body lengths"))
+    return head
 
 
 def decide(head: RequestHead, policy: Policy) -> PlainHttp | WebSocketUpgrade | Refusal:
@@ -202,6 +213,7 @@ def _handshake_checks(head: RequestHead) -> list[tuple[bool, Refusal]]:
     return [
         (not ascii_only, _bad_handshake("a header is not ASCII")),
         (head.method != "GET", _bad_handshake("the method is not GET")),
+        (head.version != "1.1", _bad_handshake("the version is not HTTP/1.1")),
         (head.values("sec-websocket-version") != [WEBSOCKET_VERSION], OTHER_VERSION),
         (len(head.values("host")) != 1, _bad_handshake("there has to be one Host")),
         (len(head.values("origin")) > 1, _bad_handshake("there is more than one Origin")),

@@ -13,7 +13,7 @@ import trustme
 
 from greenroom.node.errors import ListenError
 from greenroom.node.listener import CALM_SECONDS, Door, open_listeners, serve_listener
-from greenroom.node.peek import FULL, PlainHttp
+from greenroom.node.peek import FULL, MAX_HEAD_BYTES, PlainHttp
 from greenroom.node.tls import make_tls_context
 
 pytestmark = pytest.mark.socket
@@ -110,6 +110,9 @@ H2C = b"GET / HTTP/1.1\r\nHost: x\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQ
         pytest.param(GET_AND_CLOSE, 200, id="plain"),
         pytest.param(H2C, 400, id="http2"),
         pytest.param(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505, id="http2-prior-knowledge"),
+        pytest.param(
+            GET.replace(b"Host", b"X: " + b"x" * MAX_HEAD_BYTES + b"\r\nHost"), 431, id="large-head"
+        ),
         pytest.param(UPGRADE.replace(b"Host", b"Origin: http://evil\r\nHost"), 403, id="origin"),
     ],
 )
@@ -129,6 +132,19 @@ async def test_a_pipelined_upgrade_goes_to_a_connection_actor(node):
     answer = await node.exchange(GET + UPGRADE)
     assert answer.startswith(b"HTTP/1.1 200")
     assert answer.endswith(b"WELCOME %d" % len(UPGRADE))
+
+
+async def test_empty_lines_before_a_request_are_ignored(node):
+    """RFC 9112, 2.2: some clients send one after a body."""
+    async with await node.connect() as stream:
+        for data in (b"\r\n" + GET, GET, b"\r\n\r\n" + GET):
+            await stream.send_all(data)
+            head, _body = await read_response(stream)
+            assert head.startswith(b"HTTP/1.1 200")
+        await stream.send_all(b"\r")
+        await trio.sleep(0.01)  # a segment of its own
+        await stream.send_all(b"\n" + UPGRADE)
+        assert await stream.receive_some(100) == b"WELCOME %d" % len(UPGRADE)
 
 
 @pytest.mark.parametrize(

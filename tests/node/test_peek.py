@@ -73,6 +73,7 @@ def test_a_request_without_upgrade_is_the_web_sides(line):
         pytest.param({"Sec_WebSocket_Key": "short"}, id="key-no-base64"),
         pytest.param({"Sec_WebSocket_Key": "c2hvcnQ="}, id="key-too-short"),
         pytest.param({"line": "POST /ws HTTP/1.1"}, id="post"),
+        pytest.param({"line": "GET /ws HTTP/1.0"}, id="http-1.0"),
         pytest.param({"Content_Length": "5"}, id="body"),
         pytest.param({"Transfer_Encoding": "chunked"}, id="chunked-body"),
         pytest.param({"Host": "caf\xe9"}, id="host-not-ascii"),
@@ -136,6 +137,12 @@ def test_a_stopping_node_is_503_with_a_time_to_come_back():
         pytest.param(b"PRI * HTTP/2.0\r\n\r\n", 505, id="http2-prior-knowledge"),
         pytest.param(b"GET / HTTP/1.1\r\n\r\n", 400, id="no-host"),
         pytest.param(b"GET /\xff HTTP/1.1\r\nHost: x\r\n\r\n", 400, id="target-not-ascii"),
+        pytest.param(
+            b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n"
+            b"Transfer-Encoding: chunked\r\n\r\n",
+            400,
+            id="two-body-lengths",
+        ),
         pytest.param(b"hello there\r\n\r\n", 400, id="no-request-line"),
         pytest.param(b"GET / HTTP/1.1\r\nHost x\r\n\r\n", 400, id="no-colon"),
     ],
