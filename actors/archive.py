@@ -2,7 +2,8 @@
 
 Publishes of all rooms that wait at the same time are stored by one transaction (group commit). The
 loop only sorts what comes in; one task commits, a few more read, so reads never hold up a commit.
-Trouble of the store is an answer (`StoreUnavailable`), never a crash.
+Trouble of the store is an answer (`StoreUnavailable`), never a crash; the log tells it once, and
+`StoreHealth` as long as it lasts.
 """
 
 import weakref
@@ -13,6 +14,7 @@ import attrs
 import trio
 
 from greenroom.actors.backlog import Backlog, Group
+from greenroom.actors.health import StoreHealth
 from greenroom.actors.ports import (
     Committed,
     Head,
@@ -28,6 +30,7 @@ from greenroom.supervisor import ActorCrashed, ChildSpec, Envelope, Inbox, Reply
 
 FIRST_RETRY_SECONDS: Final = 0.05
 LAST_RETRY_SECONDS: Final = 1.0
+PROBE_SECONDS: Final = 1.0
 MOST_READS_WAITING: Final = 1_000  # 50 s of work at 20 ms a read: later answers help nobody
 
 
@@ -90,25 +93,30 @@ class Read(Request[Sequence[StoredMessage]]):
 ArchiveMessage = Store | Load | Read
 
 
-def archive_spec(store: MessageStore, limits: CastLimits) -> ChildSpec[ArchiveMessage]:
+def archive_spec(
+    store: MessageStore, limits: CastLimits, health: StoreHealth
+) -> ChildSpec[ArchiveMessage]:
     """The archive's recipe.
 
     Its inbox holds 1,000 messages; when it is full, rooms wait with sending: the loop empties it at
     once, so that lasts no longer than a pass of the scheduler.
     """
-    return ChildSpec(id="archive", start=archive, args=(store, limits), inbox_capacity=1_000)
+    return ChildSpec(
+        id="archive", start=archive, args=(store, limits, health), inbox_capacity=1_000
+    )
 
 
 async def archive(
     inbox: Inbox[ArchiveMessage],
     store: MessageStore,
     limits: CastLimits,
+    health: StoreHealth,
     *,
     task_status: trio.TaskStatus[None],
 ) -> None:
     """Rooms' batches -> backlog -> one transaction -> answers. Start reading here."""
     async with trio.open_nursery() as nursery:
-        desk = Desk(inbox.ref.path, store, limits, nursery)
+        desk = Desk(inbox.ref.path, store, limits, health, nursery)
         nursery.start_soon(desk.commit_forever)
         task_status.started()
         try:
@@ -131,11 +139,17 @@ class Desk:
     """What one incarnation has taken in and not answered yet."""
 
     def __init__(
-        self, path: str, store: MessageStore, limits: CastLimits, nursery: trio.Nursery
+        self,
+        path: str,
+        store: MessageStore,
+        limits: CastLimits,
+        health: StoreHealth,
+        nursery: trio.Nursery,
     ) -> None:
         self._path = path
         self._store = store
         self._limits = limits
+        self._health = health
         self._nursery = nursery
         self._backlog = Backlog(limits)
         self._committing: Group | None = None
@@ -164,13 +178,31 @@ class Desk:
     async def commit_forever(self) -> None:
         """Group after group: commit, answer, let those read who waited for it."""
         while True:
-            await self._backlog.wait()
+            await self._wait()
             group = self._committing = self._backlog.take()
             outcomes = await self._commit(group)
             self._committing = None
             group.answer(outcomes)
             for go_on in group.barriers:
                 go_on()
+
+    async def _wait(self) -> None:
+        """Return when something waits; until then, see whether the store's trouble is over.
+
+        Without that, a node that is not ready because of its last commit would get no publishes,
+        and so stay that way.
+        """
+        while not self._health.good:
+            with trio.move_on_after(PROBE_SECONDS):
+                await self._backlog.wait()
+                return
+            try:
+                await self._store.probe()
+            except StoreUnavailable as trouble:
+                self._health.failed(trouble)
+            else:
+                self._health.worked()
+        await self._backlog.wait()
 
     async def _commit(self, group: Group) -> Sequence[Committed | KeyConflict] | StoreUnavailable:
         """One transaction; the same batch again while nobody knows whether it was stored.
@@ -184,10 +216,14 @@ class Desk:
         delay = FIRST_RETRY_SECONDS
         while True:
             try:
-                return await self._store.commit(batch)
+                outcomes = await self._store.commit(batch)
             except StoreUnavailable as trouble:
+                self._health.failed(trouble)
                 if trio.current_time() + delay > give_up_at:
                     return trouble
+            else:
+                self._health.worked()
+                return outcomes
             await trio.sleep(delay)
             delay = min(2 * delay, LAST_RETRY_SECONDS)
 

@@ -110,6 +110,10 @@ class MessageStore(Protocol):
         """
         ...
 
+    async def probe(self) -> None:
+        """Return when the store takes writes, changing nothing; else raise `StoreUnavailable`."""
+        ...
+
     async def ping(self) -> None:
         """Return when the store answers; raise `StoreUnavailable` when it does not."""
         ...

@@ -5,6 +5,7 @@ from random import Random, SystemRandom
 
 import attrs
 
+from greenroom.actors.health import StoreHealth
 from greenroom.actors.ledger import Ledger
 from greenroom.protocol import Claims
 
@@ -111,6 +112,8 @@ class Services:
     limits: CastLimits = CastLimits()
     ledger: Ledger = attrs.field(factory=Ledger)
     """What became of every message; the actors write it, tests and chaos experiments read it."""
+    commits: StoreHealth = attrs.field(factory=lambda: StoreHealth("commit"))
+    """Whether the store takes history now; the archive writes it, readiness reads it."""
     ephemeral_prefix: str = "ephemeral:"
     """Rooms whose names begin so store nothing and promise at most once. Empty: none do."""
 

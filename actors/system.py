@@ -36,7 +36,7 @@ def node_spec(
         limit=RestartLimit(max_restarts=10, max_seconds=60),
         children=[
             registry_spec(services),
-            archive_spec(store, services.limits),
+            archive_spec(store, services.limits, services.commits),
             SupervisorSpec(
                 id="rooms",
                 dynamic=True,

@@ -59,7 +59,7 @@ class WebServices:
     assets: Mapping[str, Asset]
     draining: Callable[[], bool]
     ping_store: Callable[[], Awaitable[None]]
-    """Raises when the store does not answer."""
+    """Raises when the store can't be read or written, and logs why."""
     issue_guest_token: Callable[[str], GuestToken] | None
     """None: this node has no guests."""
     development: bool
@@ -88,7 +88,7 @@ def make_app(services: WebServices) -> ASGIApp:
         try:
             with trio.fail_after(STORE_PING_SECONDS):
                 await services.ping_store()
-        except Exception:  # noqa: BLE001  # whatever it is, the node is not ready; the archive logs it
+        except Exception:  # noqa: BLE001  # whatever it is, the node is not ready
             return _json({"status": "store unavailable"}, 503)
         return _json({"status": "ready"})
 

@@ -18,6 +18,8 @@ import structlog
 import trio
 
 from greenroom.actors.cast import cast_of
+from greenroom.actors.health import StoreHealth
+from greenroom.actors.ports import MessageStore, StoreUnavailable
 from greenroom.actors.services import CastLimits, Services
 from greenroom.actors.system import node_spec
 from greenroom.node.admission import admit_connection
@@ -104,23 +106,23 @@ async def _run(
     """Build the tree over what is open, and keep it until a signal comes."""
     trust, store = outside.trust, outside.store
     state = NodeState()
-    web = WebSide(
-        make_app(
-            WebServices(
-                assets=load_assets(),
-                draining=lambda: state.draining,
-                ping_store=store.ping,
-                issue_guest_token=outside.office.issue_for_guest if trust.guests else None,
-                development=trust.development,
-                origins=settings.origins,
-            )
-        )
-    )
     services = Services(
         node=settings.name,
         now=time.time,
         verify=outside.office.verify,
         limits=CastLimits(max_connections=settings.max_connections),
+    )
+    web = WebSide(
+        make_app(
+            WebServices(
+                assets=load_assets(),
+                draining=lambda: state.draining,
+                ping_store=partial(check_store, store, services.commits, StoreHealth("read")),
+                issue_guest_token=outside.office.issue_for_guest if trust.guests else None,
+                development=trust.development,
+                origins=settings.origins,
+            )
+        )
     )
     policy = Policy(tls=outside.tls is not None, origins=settings.origins)
     door = Door(
@@ -188,6 +190,24 @@ async def open_store(directory: DataDirectory, *, name: str) -> AsyncGenerator[S
     finally:
         with trio.CancelScope(shield=True):  # closes idle connections: waits for nobody
             await store.close()
+
+
+async def check_store(store: MessageStore, commits: StoreHealth, reads: StoreHealth) -> None:
+    """Return when the store can be read now and its last commit worked.
+
+    Whoever asks is a stranger, so asking must not write: whether commits work, the archive knows.
+
+    Raises:
+        StoreUnavailable: One of the two is not so; the log says why.
+    """
+    try:
+        await store.ping()
+    except StoreUnavailable as trouble:
+        reads.failed(trouble)
+        raise
+    reads.worked()
+    if not commits.good:
+        raise StoreUnavailable("commits fail")
 
 
 def _listener_spec(door: Door, services: Services) -> ChildSpec[Any]:

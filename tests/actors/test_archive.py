@@ -1,11 +1,13 @@
 """The archive, asked directly: group commit, order, barriers, reads beside commits."""
 
+import logging
+
 import pytest
 import trio
 from support.cast_pieces import new_message
 from support.cast_stage import FakeStore, open_stage
 
-from greenroom.actors.archive import Load, OutOfOrder, Read, Store, Writer
+from greenroom.actors.archive import PROBE_SECONDS, Load, OutOfOrder, Read, Store, Writer
 from greenroom.actors.ports import Head, StoreUnavailable
 
 
@@ -96,3 +98,43 @@ async def test_a_read_that_nobody_wants_any_more_is_skipped(autojump_clock):
         with pytest.raises(StoreUnavailable):
             await stage.cast.archive.ask(Read(room="lobby", limit=1, wanted=lambda: False))
         assert stage.store.reads == 0
+
+
+async def test_a_store_that_can_not_commit_is_told_once_and_so_is_its_recovery(
+    autojump_clock, caplog
+):
+    caplog.set_level(logging.INFO, "greenroom.actors")
+    async with open_stage() as stage:
+        stage.store.away = True
+        for key in "ab":
+            with pytest.raises(StoreUnavailable):
+                await stage.cast.archive.ask(store_of(key))
+        stage.store.away = False
+        for key in "cd":
+            await stage.cast.archive.ask(store_of(key))
+    assert [(record.levelname, record.getMessage()) for record in caplog.records] == [
+        ("WARNING", "the store can't commit: away"),
+        ("INFO", "the store can commit again"),
+    ]
+
+
+async def test_commits_count_as_failing_from_the_first_one_that_fails(autojump_clock):
+    async with open_stage() as stage, trio.open_nursery() as nursery:
+        assert stage.services.commits.good
+        stage.store.away = True
+        nursery.start_soon(stage.cast.archive.ask, store_of("a"))
+        await trio.testing.wait_all_tasks_blocked()
+        assert not stage.services.commits.good
+        stage.store.away = False
+
+
+async def test_a_store_that_is_well_again_is_found_out_without_a_publish(autojump_clock):
+    async with open_stage() as stage:
+        stage.store.away = True
+        with pytest.raises(StoreUnavailable):
+            await stage.cast.archive.ask(store_of("a"))
+        await trio.sleep(10 * PROBE_SECONDS)
+        assert not stage.services.commits.good
+        stage.store.away = False
+        await trio.sleep(2 * PROBE_SECONDS)
+        assert stage.services.commits.good

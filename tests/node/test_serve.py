@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 from contextlib import contextmanager
@@ -55,6 +56,23 @@ async def test_the_page_and_readiness_are_served_beside_the_sockets(tmp_path):
     async with running(tmp_path) as node:
         assert (await node.http("GET", "/readyz"))[0] == 200
         assert (await node.http("GET", "/nothing"))[0] == 404
+
+
+async def test_a_node_that_can_not_commit_is_not_ready_and_says_why(tmp_path, monkeypatch, caplog):
+    caplog.set_level("WARNING", "greenroom.actors.health")
+    monkeypatch.setattr("greenroom.node.storage.engine.BUSY_TIMEOUT_SECONDS", 0)
+    async with running(tmp_path) as node, node.sign_in("ann") as ann:
+        other = sqlite3.connect(tmp_path / "greenroom.db", isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")
+        await ann.send(id=99, type="PUBLISH", room="lobby", key="k", content="hello")
+        with trio.fail_after(5):
+            while not caplog.records:  # noqa: ASYNC110  # the log wakes nobody
+                await trio.sleep(0.01)
+        assert caplog.messages == ["the store can't commit: database is locked"]
+        assert (await node.http("GET", "/readyz"))[0] == 503
+        other.close()
+        assert (await ann.push("ACK"))["id"] == 99
+        assert (await node.http("GET", "/readyz"))[0] == 200
 
 
 async def test_one_more_than_the_limit_is_503(tmp_path):

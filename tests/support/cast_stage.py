@@ -124,6 +124,9 @@ class FakeStore:
         ]
         return rows[:limit] if after is not None else rows[-limit:]
 
+    async def probe(self):
+        await self._answer()
+
     async def ping(self):
         await self._answer()
 

@@ -182,6 +182,12 @@ async def test_read_keeps_to_its_room(store):
     assert [message.key for message in await store.read("x", limit=10)] == ["a"]
 
 
+async def test_probe_writes_and_changes_nothing(store):
+    before = await store.head("lobby")
+    await store.probe()
+    assert await store.head("lobby") == before
+
+
 async def test_ping_returns(store):
     await store.ping()
 

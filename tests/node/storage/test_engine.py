@@ -92,6 +92,8 @@ async def test_a_file_locked_by_others_is_trouble_that_may_pass(tmp_path, monkey
     other.execute("BEGIN IMMEDIATE")
     with pytest.raises(StoreUnavailable, match="locked"):
         await store.commit([new("a")])
+    with pytest.raises(StoreUnavailable, match="locked"):
+        await store.probe()
     other.execute("ROLLBACK")
     other.close()
     (outcome,) = await store.commit([new("a")])
