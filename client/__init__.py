@@ -1,16 +1,18 @@
 """A Trio client that keeps its place in every room while connections come and go.
 
-    import trio
+    import os, trio
     from greenroom.client import Gap, Message, open_client
 
     async def main() -> None:
-        async with open_client("ws://127.0.0.1:8000/ws", token="...") as client:
+        token = os.environ["GREENROOM_TOKEN"]  # greenroom token --user ann
+        async with open_client("ws://127.0.0.1:8000/ws", token=token) as client:
             async with client.join("lobby") as room:
-                await room.publish("hello")  # stored, once, when this returns
+                await room.publish("hello", echo=True)  # stored, once, when this returns
                 async for item in room:
                     match item:
                         case Message(user=user, content=content):
                             print(f"{user}: {content}")
+                            break
                         case Gap():
                             print("(some messages can't be had any more)")
 

@@ -43,6 +43,7 @@ from greenroom.protocol import (
 R = TypeVar("R")
 Ts = TypeVarTuple("Ts")
 TokenSource: TypeAlias = str | Callable[[], Awaitable[str]]
+"""A token, or an async function that gets a fresh one."""
 Notice: TypeAlias = TokenExpiring | Drain | Error
 """A push that is about the connection and no room."""
 

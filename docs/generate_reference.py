@@ -1,7 +1,8 @@
-"""Write `docs/reference/supervisor.md` from the docstrings of `greenroom.supervisor`.
+"""Write the pages in `docs/reference/` from the docstrings of the packages in `REFERENCES`.
 
-    python docs/generate_reference.py            # writes the page
-    python docs/generate_reference.py --check    # says whether the page is up to date
+    python docs/generate_reference.py            # writes the pages
+    python docs/generate_reference.py client     # writes this one only
+    python docs/generate_reference.py --check    # says whether the pages are up to date
 
 Reads the source, imports nothing of it: order and groups come from `__all__` and the comments in
 it, signatures and attributes from the syntax tree, everything else from docstrings.
@@ -16,35 +17,61 @@ import sys
 import textwrap
 import tokenize
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-PACKAGE = ROOT / "supervisor"
-PAGE = ROOT / "docs" / "reference" / "supervisor.md"
 
-TITLES = {
-    "trees": "Trees",
-    "actors": "Actors and messages",
-    "seeing": "Seeing what happens",
-    "errors": "Errors",
-}
+
+@dataclass(frozen=True)
+class Reference:
+    """One package's page."""
+
+    package: str
+    start: str  # where a reader who is new here begins
+    titles: dict[str, str] = field(default_factory=dict)  # a comment in `__all__`: its heading
+    has_testing: bool = False
+
+    @property
+    def path(self) -> Path:
+        return ROOT / "docs" / "reference" / f"{self.package}.md"
+
+
+REFERENCES = [
+    Reference(
+        "supervisor",
+        start="the [tutorial](../tutorial/supervised-workers.md)",
+        titles={
+            "trees": "Trees",
+            "actors": "Actors and messages",
+            "seeing": "Seeing what happens",
+            "errors": "Errors",
+        },
+        has_testing=True,
+    ),
+    Reference("client", start="[how to write a client](../how-to/write-a-client.md)"),
+]
 # Members without an underscore that other modules of the package use, and users need not; besides
 # those whose docstring says that they are for the library, or for the clock.
 INTERNAL = {
+    "CommandRefused": {"by", "of"},
     "Envelope": {"deliveries", "refuse", "replied", "reserved", "stale", "taken", "withdraw"},
+    "Error": {"of"},
     "Inbox": {"answer", "bury"},
     "ReplyTo": {"to_nobody", "withdraw"},
+    "Subscription": {"end", "tell"},
 }
 INTERNAL_WORDS = re.compile("; for the (library|clock)")
 SECTIONS = ("Args", "Returns", "Yields", "Raises", "Cancellation")
 LINE = 92  # longest signature on one line
 
 INTRODUCTION = """\
-# Reference: `greenroom.supervisor`
+# Reference: `greenroom.{package}`
 
 *Generated from the docstrings by `docs/generate_reference.py`; edit those, not this page.*
 
-New here? Read the [tutorial](../tutorial/supervised-workers.md) first.
+New here? Read {start} first.
 """
 
 
@@ -75,16 +102,54 @@ def groups_of(path: Path) -> Iterator[tuple[str, list[str]]]:
             return
 
 
-def definitions(path: Path) -> dict[str, ast.stmt]:
-    """Return what a package's `__init__.py`, or a plain module, defines or re-exports."""
-    found: dict[str, ast.stmt] = {}
-    for node in parse(path).body:
-        if isinstance(node, ast.ImportFrom) and node.level == 1 and node.module:
-            module = definitions(path.parent / f"{node.module}.py")
+@dataclass(frozen=True)
+class Definition:
+    """A class, a function or a type alias, and the string below it."""
+
+    node: ast.stmt
+    text: str = ""
+
+
+@cache
+def definitions(path: Path) -> dict[str, Definition]:
+    """Return what a package's `__init__.py`, or a plain module, defines or imports from us."""
+    found: dict[str, Definition] = {}
+    for node, text in with_docstrings(parse(path).body):
+        if isinstance(node, ast.ImportFrom):
+            module = definitions(source_of) if (source_of := module_file(node, path)) else {}
             found.update((a.name, module[a.name]) for a in node.names if a.name in module)
         elif isinstance(node, (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)):
-            found[node.name] = node
+            found[node.name] = Definition(PlainTypes(found).visit(node))
+        elif isinstance(node, ast.AnnAssign) and source(node.annotation) == "TypeAlias":
+            found[name_of(node)] = Definition(node, text)
     return found
+
+
+def module_file(node: ast.ImportFrom, path: Path) -> Path | None:
+    """Return the file that `path` imports from, if it is one of ours."""
+    names = (node.module or "").split(".")
+    if node.level == 1 and node.module:
+        base = path.parent.joinpath(*names)
+    elif node.level == 0 and names[0] == "greenroom" and len(names) > 1:
+        base = ROOT.joinpath(*names[1:])
+    else:
+        return None
+    return base / "__init__.py" if base.is_dir() else base.with_suffix(".py")
+
+
+class PlainTypes(ast.NodeTransformer):
+    """Writes `int` for a name that stands for `Annotated[int, ...]`, as a reader sees it."""
+
+    def __init__(self, scope: dict[str, Definition]) -> None:
+        self._scope = scope
+
+    def visit_Name(self, node: ast.Name) -> ast.expr:
+        known = self._scope.get(node.id)
+        value = known.node.value if known and isinstance(known.node, ast.AnnAssign) else None
+        if isinstance(value, ast.Subscript) and source(value.value) == "Annotated":
+            assert isinstance(value.slice, ast.Tuple)
+            return value.slice.elts[0]
+        return node
 
 
 def is_public(owner: str, name: str) -> bool:
@@ -137,7 +202,7 @@ def render(docstring: str, *, tag: str = "py") -> str:
 
 
 def as_code(paragraphs: list[str], tag: str) -> list[str]:
-    spaced = [re.sub(r"^(@|class |async def |def )", r"\n\1", p) for p in paragraphs]
+    spaced = [re.sub(r"^(@|class |async def |def |trio\.run)", r"\n\1", p) for p in paragraphs]
     return [f"```{tag}\n" + "\n\n".join(spaced).strip("\n") + "\n```"] if paragraphs else []
 
 
@@ -247,28 +312,44 @@ def default(field: ast.AnnAssign) -> str:
 # --- pages
 
 
-def generate() -> str:
+def generate(reference: Reference) -> str:
     """Return the page's text."""
-    package, testing = PACKAGE / "__init__.py", PACKAGE / "testing.py"
-    found = definitions(package)
-    parts = [INTRODUCTION, render(docstring(parse(package)), tag="python")]
-    groups = [(TITLES.get(t, t.capitalize()), names) for t, names in groups_of(package)]
-    for title, names in groups:
+    name = f"greenroom.{reference.package}"
+    package = ROOT / reference.package / "__init__.py"
+    introduction = INTRODUCTION.format(package=reference.package, start=reference.start)
+    parts = [introduction, render(docstring(parse(package)), tag="python")]
+    groups = [(title(reference, comment), names) for comment, names in groups_of(package)]
+    for heading, names in groups:
         links = ", ".join(f"[`{name}`](#{name.lower()})" for name in names)
-        parts.append(f"**[{title}](#{title.lower().replace(' ', '-')})**: {links}")
-    parts.append("**[Testing](#testing)**: the module `greenroom.supervisor.testing`")
-    for title, names in groups:
-        parts.append(f"## {title}")
-        parts += [entry(name, found[name]) for name in names]
-    parts += ["## Testing", "`from greenroom.supervisor.testing import ...`"]
-    parts.append(render(docstring(parse(testing))))
-    found = definitions(testing)
-    for _, names in groups_of(testing):
-        parts += [entry(name, found[name]) for name in names]
+        parts.append(f"**[{heading}](#{heading.lower().replace(' ', '-')})**: {links}")
+    if reference.has_testing:
+        parts.append(f"**[Testing](#testing)**: the module `{name}.testing`")
+    for heading, names in groups:
+        parts += [f"## {heading}", *entries(package, names)]
+    if reference.has_testing:
+        testing = package.with_name("testing.py")
+        parts += ["## Testing", f"`from {name}.testing import ...`"]
+        parts.append(render(docstring(parse(testing))))
+        for _, names in groups_of(testing):
+            parts += entries(testing, names)
     return "\n\n".join(part.strip("\n") for part in parts if part) + "\n"
 
 
-def entry(name: str, node: ast.stmt) -> str:
+def title(reference: Reference, comment: str) -> str:
+    plain = comment.rstrip(".")
+    return reference.titles.get(plain, plain[:1].upper() + plain[1:])
+
+
+def entries(module: Path, names: list[str]) -> Iterator[str]:
+    found = definitions(module)
+    return (entry(name, found[name]) for name in names)
+
+
+def entry(name: str, definition: Definition) -> str:
+    node = definition.node
+    if isinstance(node, ast.AnnAssign) and node.value is not None:
+        alias = fenced(f"{name} = {source(node.value)}")
+        return "\n\n".join([f"### {name}", alias, render(definition.text)])
     if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
         return "\n\n".join(
             [f"### {name}", fenced(function_signature(node, name)), render(docstring(node))]
@@ -280,9 +361,11 @@ def entry(name: str, node: ast.stmt) -> str:
 def class_parts(node: ast.ClassDef) -> Iterator[str]:
     yield f"### {node.name}"
     bases = [source(base) for base in node.bases]
-    if bases and bases[0] in {"Enum", "enum.Enum"}:
-        yield f"An `enum.Enum`. {render(docstring(node))}"
-        yield bullets((f"`{member}`", text) for member, text in members(node))
+    if bases and bases[0].removeprefix("enum.") in {"Enum", "IntEnum"}:
+        kind = bases[0].removeprefix("enum.")
+        yield f"An `enum.{kind}`. {render(docstring(node))}"
+        yield bullets(members(node, with_values=kind == "IntEnum"))
+        yield bullets((f"`{name}`", text) for name, text in properties(node))
         return
     if any(d.startswith("attrs.") for d in decorators(node)):
         yield fenced(record_signature(node))
@@ -297,10 +380,10 @@ def class_parts(node: ast.ClassDef) -> Iterator[str]:
     yield from methods(node)
 
 
-def members(node: ast.ClassDef) -> Iterator[tuple[str, str]]:
+def members(node: ast.ClassDef, *, with_values: bool) -> Iterator[tuple[str, str]]:
     for statement, text in with_docstrings(node.body):
         if isinstance(statement, ast.Assign):
-            yield source(statement.targets[0]), text
+            yield f"`{source(statement if with_values else statement.targets[0])}`", text
 
 
 def attributes(node: ast.ClassDef) -> Iterator[tuple[str, str]]:
@@ -365,13 +448,17 @@ def fenced(code: str) -> str:
 
 
 def main() -> None:
-    text = generate()
-    if "--check" in sys.argv:
-        if PAGE.read_text() != text:
-            sys.exit(f"{PAGE.relative_to(ROOT)} is out of date: run docs/generate_reference.py")
-        return
-    PAGE.parent.mkdir(exist_ok=True)
-    PAGE.write_text(text)
+    chosen = [word for word in sys.argv[1:] if word != "--check"]
+    for reference in REFERENCES:
+        if chosen and reference.package not in chosen:
+            continue
+        text = generate(reference)
+        if "--check" not in sys.argv:
+            reference.path.parent.mkdir(exist_ok=True)
+            reference.path.write_text(text)
+        elif reference.path.read_text() != text:
+            page = reference.path.relative_to(ROOT)
+            sys.exit(f"{page} is out of date: run docs/generate_reference.py")
 
 
 if __name__ == "__main__":

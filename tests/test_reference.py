@@ -1,5 +1,6 @@
 """The reference pages say what the code says."""
 
+import importlib
 import importlib.util
 import re
 import sys
@@ -7,43 +8,60 @@ from pathlib import Path
 
 import pytest
 
-import greenroom.supervisor
-
 ROOT = Path(__file__).parents[1]
-PAGE = ROOT / "docs" / "reference" / "supervisor.md"
 
 
-@pytest.fixture(scope="module")
-def generator():
+def load_generator():
     path = ROOT / "docs" / "generate_reference.py"
     spec = importlib.util.spec_from_file_location("generate_reference", path)
     module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    yield module
-    sys.modules.pop("generate_reference", None)
+    sys.modules[spec.name] = module  # dataclasses look their module up
+    try:
+        spec.loader.exec_module(module)
+    finally:
+        del sys.modules[spec.name]
+    return module
 
 
-def test_the_page_is_what_the_docstrings_generate(generator):
+GENERATOR = load_generator()
+each_page = pytest.mark.parametrize("page", GENERATOR.REFERENCES, ids=lambda page: page.package)
+
+
+def package_of(page):
+    return importlib.import_module(f"greenroom.{page.package}")
+
+
+def sections(page):
+    """Return {public name: what the page says below its heading}."""
+    library, _, _ = page.path.read_text().partition("\n## Testing\n")
+    parts = re.split(
+        r"^### (\w+)$", re.sub(r"^## .*$", "", library, flags=re.MULTILINE), flags=re.MULTILINE
+    )
+    return dict(zip(parts[1::2], parts[2::2], strict=True))
+
+
+@each_page
+def test_the_page_is_what_the_docstrings_generate(page):
     """After changing a docstring or a signature, run `python docs/generate_reference.py`."""
-    assert PAGE.read_text() == generator.generate()
+    assert page.path.read_text() == GENERATOR.generate(page)
 
 
-def test_the_page_lists_exactly_the_public_names():
-    library, _, _ = PAGE.read_text().partition("\n## Testing\n")
-    listed = re.findall(r"^### (\w+)$", library, re.MULTILINE)
-    assert sorted(listed) == sorted(greenroom.supervisor.__all__)
+@each_page
+def test_the_page_lists_exactly_the_public_names(page):
+    assert sorted(sections(page)) == sorted(package_of(page).__all__)
 
 
-def test_every_public_name_is_described(generator):
-    undescribed = [
-        name
-        for name in greenroom.supervisor.__all__
-        if not (getattr(greenroom.supervisor, name).__doc__ or "").strip()
-    ]
+@each_page
+def test_every_public_name_is_described(page):
+    """More than a heading and a signature stands there."""
+    code = re.compile(r"^```py\n.*?^```$", re.MULTILINE | re.DOTALL)
+    undescribed = [name for name, text in sections(page).items() if not code.sub("", text).strip()]
     assert undescribed == []
 
 
-def test_what_the_page_leaves_out_still_exists(generator):
+def test_what_the_page_leaves_out_still_exists():
     """The list of members that only the library calls names nothing that is gone."""
-    for owner, names in generator.INTERNAL.items():
-        assert names <= set(dir(getattr(greenroom.supervisor, owner))), owner
+    packages = [package_of(page) for page in GENERATOR.REFERENCES]
+    for owner, names in GENERATOR.INTERNAL.items():
+        [cls] = [getattr(package, owner) for package in packages if hasattr(package, owner)]
+        assert names <= set(dir(cls)), owner
