@@ -31,12 +31,10 @@ from greenroom.protocol._codes import ErrorCode
 from greenroom.protocol._fields import IntRange, TextRule
 from greenroom.protocol._limits import MAX_DEPTH, MAX_UINT32
 from greenroom.protocol._messages import ANSWERS, COMMANDS, TAGS, Answer, Command
-from greenroom.protocol._records import Limits, Member, Position
 
 T = TypeVar("T")
 Json: TypeAlias = dict[str, Any]  # any JSON value: what a peer may put there is checked on the way
 Structure: TypeAlias = Callable[[Any, Any], Any]  # cattrs' signature: value, type
-RECORDS: Final = (Position, Member, Limits)
 
 
 class FieldError(ValueError):
