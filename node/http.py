@@ -20,12 +20,17 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from greenroom.node.assets import Asset
 from greenroom.node.guests import GuestNameError, clean_guest_name
-from greenroom.node.origin import allows_origin
+from greenroom.node.origin import allows_origin, canonical_origin, is_local_name
 from greenroom.node.peek import OTHER_VERSION, WEBSOCKET_PATH
 
 MAX_BODY_BYTES = 4096
 BODY_SECONDS = 5.0
 STORE_PING_SECONDS = 2.0
+
+NOT_A_LOCAL_NAME = (
+    "A development node has guests at localhost or an IP address only; "
+    "to use another name, allow it with --origin."
+)
 
 SECURITY_HEADERS = {
     "Content-Security-Policy": (
@@ -100,11 +105,19 @@ def make_app(services: WebServices) -> ASGIApp:
     async def guest(request: Request) -> Response:
         if services.issue_guest_token is None:
             raise HTTPException(404)
+        origin, host = request.headers.get("origin"), request.headers.get("host")
+        # DNS rebinding: any page can give this machine its own name, and is the same origin then.
+        if (
+            services.development
+            and not is_local_name(host)
+            and canonical_origin(origin or "") not in services.origins
+        ):
+            raise HTTPException(421, NOT_A_LOCAL_NAME)
         # A page of another origin can send such a request only after asking first (JSON needs a
         # preflight, which nobody answers here); the check makes it no matter of the browser alone.
         if not allows_origin(
-            request.headers.get("origin"),
-            host=request.headers.get("host"),
+            origin,
+            host=host,
             tls=request.url.scheme == "https",
             allowed=services.origins,
         ):

@@ -5,6 +5,7 @@ so the server decides. The same origin is allowed by default, others by an exact
 request without Origin does not come from a browser's page and is allowed: its token decides alone.
 """
 
+import ipaddress
 from collections.abc import Collection
 from urllib.parse import urlsplit
 
@@ -44,6 +45,18 @@ def allows_origin(
         return False
     same = _join("https" if tls else "http", host) if host is not None else None
     return asked == same or asked in allowed
+
+
+def is_local_name(host: str | None) -> bool:
+    """Whether a `Host` header is localhost or an IP address: what nobody's DNS can point here."""
+    if host is None or _join("http", host) is None:
+        return False
+    name = urlsplit(f"//{host}").hostname or ""
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return name == "localhost"
+    return True
 
 
 def _join(scheme: str, authority: str) -> str | None:

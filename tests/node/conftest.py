@@ -106,7 +106,13 @@ ASSETS = {
 def open_node() -> Callable[..., object]:
     @asynccontextmanager
     async def opened(
-        *, tls=None, handshake_seconds=5.0, guests=True, development=True, **door_options
+        *,
+        tls=None,
+        handshake_seconds=5.0,
+        guests=True,
+        development=True,
+        origins=(),
+        **door_options,
     ) -> AsyncIterator[Node]:
         world = World()
         services = WebServices(
@@ -119,6 +125,7 @@ def open_node() -> Callable[..., object]:
                 else None
             ),
             development=development,
+            origins=origins,
         )
         listeners = await open_listeners("127.0.0.1", 0)
         door = Door(

@@ -127,6 +127,35 @@ async def test_only_json_from_the_same_origin_gets_a_token(node):
     assert (await ask_guest(node, {"name": "a"}, Origin="http://localhost")).status == 200
 
 
+@pytest.mark.parametrize("host", ["localhost:8000", "LocalHost", "127.0.0.1:8000", "[::1]:8000"])
+async def test_a_development_node_has_guests_at_local_names(node, host):
+    answer = await ask_guest(node, {"name": "a"}, host=host, Origin=f"http://{host}")
+    assert answer.status == 200
+
+
+@pytest.mark.parametrize("origin", [{}, {"Origin": "http://evil.example:8000"}])
+async def test_a_development_node_has_none_at_a_name_that_others_may_point_here(node, origin):
+    """DNS rebinding: to the browser that page and this node are one origin."""
+    answer = await ask_guest(node, {"name": "a"}, host="evil.example:8000", **origin)
+    assert answer.status == 421
+    assert "--origin" in answer.json["error"]
+
+
+async def test_a_development_node_has_guests_at_a_name_that_its_operator_listed(open_node):
+    async with open_node(origins=("http://devbox:8000",)) as node:
+        for origin, status in (("http://devbox:8000", 200), ("http://evil:8000", 421)):
+            host = origin.removeprefix("http://")
+            assert (await ask_guest(node, {"name": "a"}, host=host, Origin=origin)).status == status
+
+
+async def test_a_node_with_a_secret_has_guests_at_any_name_of_its_own(open_node):
+    async with open_node(development=False) as node:
+        answer = await ask_guest(
+            node, {"name": "a"}, host="chat.example", Origin="http://chat.example"
+        )
+        assert answer.status == 200
+
+
 async def test_a_node_without_guests_has_no_such_path(open_node):
     async with open_node(guests=False) as node:
         assert (await ask_guest(node, {"name": "a"})).status == 404
@@ -140,7 +169,7 @@ async def test_where_real_users_exist_a_guest_can_not_be_taken_for_one(open_node
 async def test_a_body_that_never_comes_does_not_hold_the_others(node):
     async with await node.connect() as stuck:
         await stuck.send_all(
-            b"POST /api/guest HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+            b"POST /api/guest HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
             b"Content-Length: 10\r\n\r\n"
         )
         with trio.fail_after(2):

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from greenroom.node.origin import allows_origin, canonical_origin
+from greenroom.node.origin import allows_origin, canonical_origin, is_local_name
 
 LISTED = ("https://chat.example",)
 
@@ -52,6 +52,27 @@ def test_origin_matrix(origin, host, tls, allowed):
 
 def test_without_a_host_no_origin_is_the_same():
     assert not allows_origin("http://localhost", host=None, tls=False, allowed=())
+
+
+@pytest.mark.parametrize(
+    ("host", "local"),
+    [
+        ("localhost", True),
+        ("LOCALHOST:8000", True),
+        ("127.0.0.1:8000", True),
+        ("[::1]:8000", True),
+        ("192.168.0.7", True),
+        ("localhost.evil.example", False),
+        ("127.0.0.1.evil.example", False),
+        ("evil.example:8000", False),
+        ("evil@localhost", False),
+        ("localhost:99999", False),
+        ("", False),
+        (None, False),
+    ],
+)
+def test_local_names(host, local):
+    assert is_local_name(host) is local
 
 
 @given(st.text(max_size=40))
