@@ -96,7 +96,7 @@ async def serve(
 
     On a loopback address it needs nothing: it makes its own secret in the data directory and lets
     guests in. On any other address, or with --production, it refuses to start without
-    GREENROOM_JWT_SECRET. SIGTERM and SIGINT (Ctrl+C) drain it.
+    GREENROOM_JWT_SECRET. SIGTERM, SIGINT (Ctrl+C) and SIGHUP drain it.
     """
     from greenroom.node.serve import serve as serve_node  # noqa: PLC0415  # half a second of imports
 
