@@ -7,6 +7,7 @@ inbox -> ACK. What takes a round trip is labelled with the method that goes on w
 from collections import deque
 from functools import partial
 from typing import Any, Final
+from weakref import WeakValueDictionary
 
 import attrs
 
@@ -15,11 +16,13 @@ from greenroom.actors.cast import Cast
 from greenroom.actors.connection_messages import RejoinSoon
 from greenroom.actors.frames import frame_of
 from greenroom.actors.identity import Identity
+from greenroom.actors.order import Order
 from greenroom.actors.outbox import Outbox
 from greenroom.actors.registry import NoRoom, OpenRoom
 from greenroom.actors.room_messages import (
     JoinRoom,
     LeaveRoom,
+    NotYet,
     Page,
     Published,
     PublishTo,
@@ -75,6 +78,8 @@ class Said:
     place: Place
     command: Publish
     key: str
+    number: int
+    """In its member's order."""
     ticket: Ticket
     attempt: int = 1
 
@@ -101,6 +106,8 @@ class Attendance:
         self._codec = codec
         self._outbox = outbox
         self._places: dict[str, Place] = {}  # {room: place}
+        # {room: order}, while a place or a PUBLISH under way has it: it outlives a LEAVE.
+        self._orders: WeakValueDictionary[str, Order] = WeakValueDictionary()
         self._identity = identity
         self._asked: deque[Asked] = deque()  # bounded by the window: each has a ticket
         self._reading = 0
@@ -141,6 +148,7 @@ class Attendance:
             connection=self._inbox.ref,
             codec=self._codec,
             outbox=self._outbox,
+            order=self._orders.setdefault(name, Order()),
         )
         place = self._places[name] = Place(member, room, command)
         await self._enter(place, ticket)
@@ -248,11 +256,12 @@ class Attendance:
             return
         key = command.key or self._cast.services.new_id()
         place.member.unanswered[key] = command.echo
-        await self._publish(Said(place, command, key, ticket))
+        await self._publish(Said(place, command, key, place.member.order.begin(), ticket))
 
     async def _publish(self, said: Said) -> None:
         request = PublishTo(
             member=said.place.member,
+            number=said.number,
             key=said.key,
             content=said.command.content,
             echo=said.command.echo,
@@ -264,9 +273,12 @@ class Attendance:
         member = said.place.member
         match outcome.error:
             case None:
-                answer: Published | Refused = outcome.unwrap()
+                answer: Published | Refused | NotYet = outcome.unwrap()
                 if isinstance(answer, Published):
                     self._acknowledge(said, answer)
+                    return
+                if isinstance(answer, NotYet):
+                    await self._publish(said)
                     return
                 code = answer.code
             case ActorCrashed() | NoReply() if self._may_repeat(said):
@@ -277,6 +289,7 @@ class Attendance:
             case _:
                 code = ErrorCode.INTERNAL
         member.unanswered.pop(said.key, None)
+        member.order.finish(said.number)
         self._refuse(said.command.id, code, said.ticket)
 
     def _may_repeat(self, said: Said) -> bool:
@@ -287,6 +300,7 @@ class Attendance:
     def _acknowledge(self, said: Said, published: Published) -> None:
         message = published.message
         said.place.member.acknowledged(said.key, message.offset)
+        said.place.member.order.finish(said.number)
         said.ticket.done()
         if said.command.id is None:
             return

@@ -19,6 +19,7 @@ from greenroom.actors.room_messages import (
     EndIfEmpty,
     JoinRoom,
     LeaveRoom,
+    NotYet,
     PublishTo,
     ReadHistory,
     Refused,
@@ -167,11 +168,13 @@ class Floor:
         publishes: list[Envelope[Any]] = []
         for envelope in envelopes:
             match envelope.message:
-                case PublishTo(member=member):
-                    if member.was_open or member.gate is Gate.JOINING:
+                case PublishTo(member=member, number=number):
+                    if not (member.was_open or member.gate is Gate.JOINING):
+                        answer(envelope, Refused(ErrorCode.NOT_JOINED))
+                    elif member.order.takes(number, self._history):
                         publishes.append(envelope)
                     else:
-                        answer(envelope, Refused(ErrorCode.NOT_JOINED))
+                        answer(envelope, NotYet())
                 case Completion(label=go_on) as completion:
                     await go_on(completion)
                 case _:

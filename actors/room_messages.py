@@ -30,6 +30,14 @@ class Published:
     duplicate: bool
 
 
+@attrs.frozen
+class NotYet:
+    """An earlier PUBLISH of the same connection was lost in a crash and is on its way again.
+
+    This one was not taken, and has to be sent again behind that.
+    """
+
+
 @attrs.frozen(kw_only=True)
 class Page:
     """A stretch of the room's history."""
@@ -61,10 +69,12 @@ class LeaveRoom:
 
 
 @attrs.frozen(kw_only=True)
-class PublishTo(Request[Published | Refused]):
+class PublishTo(Request[Published | Refused | NotYet]):
     """Say something in the room."""
 
     member: Subscription
+    number: int
+    """In the member's `order`."""
     key: str
     content: str
     echo: bool = False

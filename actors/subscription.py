@@ -12,6 +12,7 @@ import attrs
 from greenroom.actors.access import RoomKind
 from greenroom.actors.batch import Batch
 from greenroom.actors.frames import frame_of
+from greenroom.actors.order import Order
 from greenroom.actors.outbox import Outbox
 from greenroom.actors.ports import Head
 from greenroom.actors.ring import Remembered
@@ -40,6 +41,8 @@ class Subscription:
     """Watched by the room: its end is the member's end."""
     codec: Codec
     outbox: Outbox
+    order: Order = attrs.field(factory=Order)
+    """Of its PUBLISHes; the same one after LEAVE and JOIN, while some are under way."""
     gate: Gate = Gate.JOINING
     was_open: bool = False
     """Whether the room has ever let it in: what it published before a LEAVE still counts."""

@@ -6,6 +6,7 @@ import pytest
 import trio
 from support.cast_stage import open_stage, until
 
+from greenroom.actors.history import GoOn
 from greenroom.supervisor import ChildState
 
 ROOM = "lobby"
@@ -77,3 +78,65 @@ async def test_fifty_members_miss_nothing_while_their_room_crashes(autojump_cloc
         ledger = stage.services.ledger.room(ROOM)
         assert ledger.pending == 0
         assert ledger.owed == ledger.delivered
+
+
+async def pipeline(client, count: int, answers: dict) -> None:
+    """Publish `count` messages without waiting for an answer; note what the answers say."""
+    for number in range(count):
+        await client.send(
+            type="PUBLISH", id=number, room=ROOM, content=f"{number}", key=f"{client.user}-{number}"
+        )
+    while len(answers) < count:
+        message = await client.receive()
+        if message["type"] in {"ACK", "ERROR"}:
+            answers[message["id"]] = message
+
+
+@pytest.mark.parametrize(
+    "seed", [0, 1, 2, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(3, 24))]
+)
+async def test_what_one_connection_sends_keeps_its_order_through_crashes(autojump_clock, seed):
+    """5 clients send 150 messages each as fast as they may; their room crashes 4 times."""
+    rng = random.Random(seed)
+    async with open_stage(seed=seed) as stage:
+        clients = [await stage.member(f"u{number}", ROOM) for number in range(5)]
+        answers: dict = {client.user: {} for client in clients}
+        room = stage.cast.rooms.ref(ROOM)
+        async with trio.open_nursery() as senders:
+            for client in clients:
+                senders.start_soon(pipeline, client, 150, answers[client.user])
+            for _ in range(4):
+                for _ in range(rng.randrange(5, 60)):
+                    await trio.lowlevel.checkpoint()
+                await room.tell("a message that no room understands")
+                if rng.random() < 0.5:
+                    await until(lambda: is_alive(stage, ROOM))
+        for told in answers.values():
+            assert {answer["type"] for answer in told.values()} == {"ACK"}
+            offsets = [told[number]["offset"] for number in range(150)]
+            assert offsets == sorted(set(offsets))
+
+
+async def test_order_outlasts_leaving_and_joining_again_while_the_room_crashes(autojump_clock):
+    async with open_stage(batch_messages=1) as stage:
+        ann = await stage.member("ann", ROOM)
+        room = stage.cast.rooms.ref(ROOM)
+        stage.store.gate = trio.Event()
+        for number in range(9):  # more batches than may be under way: some wait in the room
+            await ann.send(type="PUBLISH", id=number, room=ROOM, content="x", key=f"{number}")
+            await trio.sleep(0.01)
+        await ann.send(type="LEAVE", room=ROOM)
+        await ann.send(type="JOIN", room=ROOM)
+        await trio.sleep(0.01)
+        busy = trio.Event()
+        await room.tell(GoOn(busy.wait))
+        await room.tell("a message that no room understands")
+        await ann.send(type="PUBLISH", id=9, room=ROOM, content="x", key="9")  # survives behind it
+        await trio.sleep(0.01)
+        busy.set()
+        stage.store.gate.set()
+        offsets = {}
+        while len(offsets) < 10:
+            ack = await ann.next("ACK")
+            offsets[ack["id"]] = ack["offset"]
+        assert [offsets[number] for number in range(10)] == list(range(1, 11))
