@@ -234,22 +234,23 @@ async def _watch_signals(
     hurry: trio.CancelScope, *, task_status: trio.TaskStatus[trio.Event]
 ) -> None:
     stop = trio.Event()
-    with trio.open_signal_receiver(*_stop_signals()) as signals:
+    hangup = _hangup()
+    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, *hangup) as signals:
         task_status.started(stop)
         async for number in signals:
-            if stop.is_set():
+            # A closing terminal hangs up, and so does the shell that ends with it: one wish, twice.
+            if stop.is_set() and number not in hangup:
                 log.warning("stopping at once", signal=signal.Signals(number).name)
                 hurry.cancel()
             stop.set()
 
 
-def _stop_signals() -> list[signal.Signals]:
-    """Return what ends a node: a closed terminal too, unless nohup has told us to outlive it."""
-    stop = [signal.SIGTERM, signal.SIGINT]
-    hangup = getattr(signal, "SIGHUP", None)  # Windows has none
-    if hangup is not None and signal.getsignal(hangup) is not signal.SIG_IGN:
-        stop.append(hangup)
-    return stop
+def _hangup() -> set[signal.Signals]:
+    """Return SIGHUP where there is one, unless nohup has told us to outlive the terminal."""
+    number = getattr(signal, "SIGHUP", None)  # Windows has none
+    if number is None or signal.getsignal(number) is signal.SIG_IGN:
+        return set()
+    return {number}
 
 
 def _announce(urls: Sequence[str], settings: Settings, trust: Trust) -> None:

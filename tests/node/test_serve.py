@@ -10,6 +10,7 @@ from contextlib import contextmanager
 
 import pytest
 import trio
+import trio.testing
 from support.whole_node import running
 from trio_websocket import ConnectionClosed
 
@@ -166,6 +167,21 @@ async def test_a_second_signal_ends_the_graces_at_once(tmp_path, monkeypatch):
         async with running(tmp_path) as node:
             node.stop()
     assert hurried == [True]
+
+
+async def test_a_hangup_that_comes_twice_is_no_second_signal(tmp_path, monkeypatch):
+    """A closing terminal tells the node, and the shell that it ends tells it again."""
+    undisturbed = []
+
+    async def drain(*_):
+        os.kill(os.getpid(), signal.SIGHUP)
+        await trio.testing.wait_all_tasks_blocked()
+        undisturbed.append(True)
+
+    monkeypatch.setattr("greenroom.node.serve._drain", drain)
+    async with running(tmp_path) as node:
+        node.stop()
+    assert undisturbed == [True]
 
 
 @pytest.mark.kill
