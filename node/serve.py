@@ -71,7 +71,9 @@ async def serve(
     *,
     task_status: trio.TaskStatus[Sequence[str]] = trio.TASK_STATUS_IGNORED,
 ) -> None:
-    """Run a node until SIGTERM, SIGINT or SIGHUP, then drain; a second one ends the graces at once.
+    """Run a node until SIGTERM, SIGINT or SIGHUP, then drain.
+
+    A second SIGTERM or SIGINT ends the graces at once.
 
     Args:
         settings: Checked settings.
