@@ -229,6 +229,8 @@ class Attendance:
         if place is None:
             self.say(Error.of(ErrorCode.NOT_JOINED, id=command.id))
             return
+        if place.member.gate is Gate.JOINING and place.join.id is not None:
+            self.say(Error.of(ErrorCode.NOT_JOINED, id=place.join.id))  # no room will answer it now
         self._drop(place)
         await place.room.tell(LeaveRoom(place.member))
         if command.id is not None:

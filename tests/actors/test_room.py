@@ -131,6 +131,16 @@ async def test_joining_twice_is_error_105(autojump_clock):
         assert (await ann.ask("JOIN", room="lobby"))["code"] == 105
 
 
+async def test_leaving_on_the_way_in_answers_the_join_too(autojump_clock):
+    async with open_stage() as stage:
+        ann = await stage.client("ann")
+        await ann.send(type="JOIN", id=11, room="lobby")
+        await ann.send(type="LEAVE", id=12, room="lobby")
+        error, ok = await ann.receive(), await ann.receive()
+        assert (error["type"], error["id"], error["code"]) == ("ERROR", 11, 120)
+        assert (ok["type"], ok["id"]) == ("OK", 12)
+
+
 async def test_nothing_arrives_after_leave(autojump_clock):
     async with open_stage() as stage:
         ann = await stage.member("ann", "lobby")
