@@ -10,7 +10,7 @@ import attrs
 
 from greenroom.actors.ports import Head
 from greenroom.actors.ring import Remembered, Ring, wire_size
-from greenroom.protocol import GapReason, Position
+from greenroom.protocol import MAX_SAFE_INTEGER, GapReason, Position
 
 
 @attrs.frozen
@@ -47,7 +47,7 @@ def plan(
         return Recovered((), complete=False)
     if since.epoch != head.epoch or since.offset > head.offset:
         # An offset beyond the head was never given out in this epoch: the history was put back.
-        return Lost(GapReason.EPOCH, since.offset + 1, head.offset)
+        return Lost(GapReason.EPOCH, min(since.offset + 1, MAX_SAFE_INTEGER), head.offset)
     missed = head.offset - since.offset
     if missed == 0:
         return Recovered(())
@@ -75,7 +75,8 @@ def join_up(
     newer = ring.after(last) if last < head.offset else ()
     entries = [*read, *(newer or ())]
     expected = range(since + 1, head.offset + 1)
-    if len(entries) > max_messages:
+    outrun = read and newer is None  # the ring forgot meanwhile what the archive still has
+    if outrun or len(entries) > max_messages:
         return Lost(GapReason.TOO_MANY, since + 1, head.offset)
     if [entry.message.offset for entry in entries] != list(expected):
         return Lost(GapReason.EXPIRED, since + 1, head.offset)

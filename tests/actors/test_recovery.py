@@ -29,6 +29,7 @@ def offsets(outcome) -> list[int]:
         (Position("e", 10), Recovered(())),
         (Position("old", 10), Lost(GapReason.EPOCH, 11, 10)),
         (Position("e", 11), Lost(GapReason.EPOCH, 12, 10)),
+        (Position("x", 2**53 - 1), Lost(GapReason.EPOCH, 2**53 - 1, 10)),
         (Position("e", 3), MustRead(3, 7)),
     ],
 )
@@ -60,9 +61,15 @@ def test_what_was_read_meets_the_ring():
     assert offsets(outcome) == list(range(4, 13))
 
 
-def test_a_seam_with_a_hole_is_a_gap():
+def test_a_stream_that_outran_the_ring_is_a_gap_that_history_can_fill():
     read = [remembered(offset) for offset in range(4, 9)]
     outcome = join_up(3, read, Head("e", 12), ring_of(10, 12), **LIMITS)
+    assert outcome == Lost(GapReason.TOO_MANY, 4, 12)
+
+
+def test_a_hole_in_what_was_read_is_a_gap():
+    read = [remembered(offset) for offset in (4, 6, 7, 8)]
+    outcome = join_up(3, read, Head("e", 12), ring_of(9, 12), **LIMITS)
     assert outcome == Lost(GapReason.EXPIRED, 4, 12)
 
 
