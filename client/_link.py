@@ -183,9 +183,10 @@ def _why(error: BaseException) -> str:
             return os.strerror(number).lower()
         case _:
             # Trio tries each address of a name, and then raises an OSError over all of it.
-            tried = error.__cause__
-            attempts = tried.exceptions if isinstance(tried, BaseExceptionGroup) else [tried]
-            return _why(attempts[0]) if attempts[0] is not None else "the network does not let us"
+            attempt = error.__cause__
+            if isinstance(attempt, ExceptionGroup):
+                attempt = _first(attempt)  # pyright: ignore[reportUnknownArgumentType]  # of what, isinstance can't say
+            return _why(attempt) if attempt is not None else "the network does not let us"
 
 
 class _Upgrade:
