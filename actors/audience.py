@@ -62,6 +62,8 @@ class Audience:
         """
         member = request.member
         again = member.gate is Gate.OPEN
+        if again and member in self.members:
+            return  # it has asked twice, and has missed nothing since the first time
         self.members.add(member)
         self._by_connection[member.connection] = member
         self._inbox.watch(member.connection)

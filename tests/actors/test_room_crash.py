@@ -6,7 +6,10 @@ import pytest
 import trio
 from support.cast_stage import open_stage, until
 
+from greenroom.actors.audience import Audience
 from greenroom.actors.history import GoOn
+from greenroom.actors.room_messages import JoinRoom
+from greenroom.protocol import Position
 from greenroom.supervisor import ChildState
 
 ROOM = "lobby"
@@ -140,3 +143,28 @@ async def test_order_outlasts_leaving_and_joining_again_while_the_room_crashes(a
             ack = await ann.next("ACK")
             offsets[ack["id"]] = ack["offset"]
         assert [offsets[number] for number in range(10)] == list(range(1, 11))
+
+
+async def test_a_member_that_asks_twice_to_be_let_in_again_is_told_one_gap(
+    autojump_clock, monkeypatch
+):
+    """After a crash JoinRoom may go out twice, both with the position before the first GAP."""
+    admitted = []
+    admit = Audience.admit
+    monkeypatch.setattr(
+        Audience, "admit", lambda self, *args: (admitted.append(args[0].member), admit(self, *args))
+    )
+    async with open_stage(max_recovered_messages=1) as stage:
+        ann = await stage.member("ann", ROOM)
+        bob = await stage.member("bob", ROOM)
+        for content in "abc":
+            await bob.publish(ROOM, content)
+        again = JoinRoom(member=admitted[0], since=Position(admitted[0].epoch, 0))
+        await stage.cast.rooms.ref(ROOM).ask(again)
+        await bob.publish(ROOM, "d")
+        pushed = []
+        while len(pushed) < 4:
+            push = await ann.receive()
+            assert push["type"] != "GAP"
+            pushed += [push["content"]] if push["type"] == "MESSAGE" else []
+        assert pushed == list("abcd")
