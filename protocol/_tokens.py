@@ -10,7 +10,7 @@ from typing import Any, Final
 import attrs
 import jwt
 
-from greenroom.protocol._limits import MAX_TOKEN_CHARS, MAX_USER_CHARS
+from greenroom.protocol._limits import MAX_SAFE_INTEGER, MAX_TOKEN_CHARS, MAX_USER_CHARS
 
 ALGORITHM: Final = "HS256"
 MIN_SECRET_BYTES: Final = 32
@@ -140,10 +140,10 @@ def _signed_claims(token: str, secret: str | bytes) -> dict[str, Any]:
 
 
 def _time(claims: dict[str, Any], name: str) -> float | None:
-    """A NumericDate (RFC 7519, 2), or None when the claim is absent."""
+    """A NumericDate (RFC 7519, 2), or None when the claim is absent; clients get milliseconds."""
     value = claims.get(name)
     if value is None:
         return None
-    if type(value) not in {int, float} or not 0 <= value < 2**53:
+    if type(value) not in {int, float} or not 0 <= value <= MAX_SAFE_INTEGER / 1000:
         raise TokenInvalid(f"{name} is not a time")
     return float(value)

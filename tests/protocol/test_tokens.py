@@ -160,3 +160,14 @@ def test_a_short_secret_is_refused() -> None:
 def test_a_subject_that_would_not_verify_is_not_issued() -> None:
     with pytest.raises(ValueError, match="128 characters"):
         issue_token("a\nb", secret=SECRET, now=NOW, lifetime_seconds=60)
+
+
+@pytest.mark.parametrize("expires", [2**53 // 1000 + 1, 2**53 - 1, 1e300])
+def test_a_time_whose_milliseconds_no_client_could_read_is_refused(expires: float) -> None:
+    with pytest.raises(TokenInvalid, match="exp"):
+        verify_token(signed({**GOOD, "exp": expires}), secret=SECRET, now=NOW)
+
+
+def test_the_last_readable_time_is_taken() -> None:
+    claims = verify_token(signed({**GOOD, "exp": 2**53 // 1000}), secret=SECRET, now=NOW)
+    assert claims.expires_at * 1000 < 2**53
