@@ -6,7 +6,7 @@ from typing import Final
 from greenroom.actors.ports import MessageStore, StoredMessage, StoreUnavailable
 
 STEP_MESSAGES: Final = 32
-"""Read at a time: 1 MiB where all are as big as may be."""
+"""Read first: 1 MiB where all are as big as may be. Small ones make the next steps larger."""
 
 
 async def read_bounded(
@@ -28,10 +28,11 @@ async def read_bounded(
     """
     read: list[StoredMessage] = []
     size = 0
+    most = STEP_MESSAGES
     while len(read) < limit and size <= max_bytes:
         if not wanted():
             raise StoreUnavailable("who asked is gone")
-        step = min(STEP_MESSAGES, limit - len(read))
+        step = min(most, limit - len(read))
         rows = await store.read(room, after=after, before=before, limit=step)
         size += sum(len(row.content.encode()) for row in rows)
         if after is not None:
@@ -44,4 +45,6 @@ async def read_bounded(
             after = rows[-1].offset
         else:
             before = rows[0].offset
+        fit = (max_bytes - size) * len(read) // max(size, 1)
+        most = max(STEP_MESSAGES, min(4 * most, fit))
     return read
