@@ -298,10 +298,17 @@ async def _unprotected(
 
 
 def await_stack(task: trio.lowlevel.Task | None) -> tuple[str, ...]:
-    """Say where `task` waits, outermost first."""
+    """Say where `task` waits, outermost first: in the actor's code, not in ours or Trio's."""
     if task is None:
         return ()
+    stack = list(task.iter_await_frames())
+    own = [(frame, line) for frame, line in stack if not _is_machinery(frame.f_globals)]
     return tuple(
         f"{frame.f_code.co_filename}:{line} {frame.f_code.co_qualname}"
-        for frame, line in task.iter_await_frames()
+        for frame, line in own or stack  # a supervisor has no code but ours
     )
+
+
+def _is_machinery(module: dict[str, Any]) -> bool:
+    name = str(module.get("__name__"))
+    return name.startswith(("trio.", "greenroom.supervisor."))

@@ -191,3 +191,14 @@ def test_the_program_in_the_package_s_docstring_runs(capsys):
     exec(compile(program, "docstring", "exec"), namespace)
     trio.run(namespace["main"])
     assert capsys.readouterr().out == "1\n"
+
+
+async def test_an_await_stack_ends_where_the_actor_s_own_code_waits(autojump_clock):
+    async def sleeper(inbox, *, task_status):
+        task_status.started()
+        await trio.sleep_forever()
+
+    async with open_supervisor([ChildSpec(id="sleeper", start=sleeper)]) as sup:
+        await settle()
+        stack = sup.snapshot().children[0].await_stack
+        assert [line.rpartition(" ")[2].rpartition(".")[2] for line in stack] == ["sleeper"]
