@@ -100,4 +100,5 @@ async def test_a_crash_that_cannot_be_described_is_still_a_crash(autojump_clock)
         a.crash(Indescribable())
         await settle()
         assert (len(a.started_at), b.stopped_at) == (2, [])
-    assert "Indescribable that cannot be described" in reports[0].summary
+    # Python 3.13 describes even this one, without its notes.
+    assert "Indescribable" in reports[0].summary
