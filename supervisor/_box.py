@@ -8,6 +8,7 @@ FIFO order, as on a memory channel.
 
 from __future__ import annotations
 
+import weakref
 from collections import OrderedDict, deque
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -18,13 +19,14 @@ from trio.lowlevel import Abort, RaiseCancelT, Task, checkpoint, current_task, e
 from ._errors import ActorStopped, InboxFull, InboxOverflowed
 from ._messages import DeadLetter, DeadLetterReason, Envelope, is_envelope
 from ._reports import OverflowEvent
-from ._specs import Overflow
+from ._specs import ChildSpec, Overflow
 from ._waiting import check_cycle, current_actor
 
 if TYPE_CHECKING:
     from ._child import Child
 
 SEND_BUDGET = 64  # sends in a row, to one inbox, without a checkpoint; a memory channel has 1
+_LEFT_BEHIND = frozenset({DeadLetterReason.IN_HAND, DeadLetterReason.STOPPED})
 
 
 class Box:
@@ -37,8 +39,8 @@ class Box:
     """
 
     __slots__ = (
+        "_child",
         "capacity",
-        "child",
         "closed",
         "dropped",
         "items",
@@ -51,7 +53,7 @@ class Box:
     )
 
     def __init__(self, child: Child, capacity: int, policy: Overflow) -> None:
-        self.child = child
+        self._child = weakref.ref(child)
         self.capacity = capacity
         self.policy = policy
         self.items: deque[Any] = deque()  # Any: messages of the actor's own types
@@ -62,6 +64,16 @@ class Box:
         self.senders: OrderedDict[Task, Any] | None = None  # {waiting task: its message}, FIFO
         self.dropped = 0
         self.skipped = 0
+
+    @property
+    def child(self) -> Child:
+        """Whose it is. Whoever has the box has the child too: by a ref, or by its inbox.
+
+        So it is held weakly: a child that is gone for good leaves no cycle.
+        """
+        child = self._child()
+        assert child is not None  # noqa: S101 - see above
+        return child
 
     # --- putting in
 
@@ -225,6 +237,9 @@ class Box:
                 return
             message, asked = item.message, item.reply_to is not None
             item.refuse(error)
+        spec = self.child.spec
+        if reason in _LEFT_BEHIND and isinstance(spec, ChildSpec) and not spec.dead_letters:
+            return
         letter = DeadLetter(path=self.child.path, message=message, reason=reason, asked=asked)
         self.child.tree.reporter.dead_letter(letter)
 

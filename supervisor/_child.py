@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import weakref
 from collections import deque
 from collections.abc import Awaitable, Callable
 from contextvars import Context
@@ -42,7 +43,9 @@ class Child:
     """A child's place under its supervisor: what outlives its incarnations."""
 
     __slots__ = (
+        "__weakref__",
         "_changed",
+        "_ref",
         "args",
         "attempt",
         "body",
@@ -58,7 +61,6 @@ class Child:
         "number",
         "parent",
         "path",
-        "ref",
         "restart_posted",
         "restart_timer",
         "restart_times",
@@ -100,7 +102,7 @@ class Child:
             self.args = ()
             self.stash_capacity = 0
             self.box = Box(self, 0, Overflow.DROP_NEWEST)  # nobody receives there
-        self.ref: Ref[Any] = Ref(self)
+        self._ref: weakref.ref[Ref[Any]] | None = None
         self.state = ChildState.STOPPED
         self.incarnation: Incarnation | None = None
         self.number = 0
@@ -118,6 +120,18 @@ class Child:
         self.saved: Any = None  # Any: whatever the actor saved
         self.early_watchers: dict[Incarnation, None] | None = None
         self._changed: trio.Event | None = None
+
+    @property
+    def ref(self) -> Ref[Any]:
+        """Its address: one object while anybody has it, and always while an incarnation lives.
+
+        Held weakly, as it holds the child: one that is gone for good leaves no cycle.
+        """
+        ref: Ref[Any] | None = None if self._ref is None else self._ref()
+        if ref is None:
+            ref = Ref(self)
+            self._ref = weakref.ref(ref)
+        return ref
 
     # --- waiting for it
 

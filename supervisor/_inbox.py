@@ -53,10 +53,12 @@ class Inbox(Generic[M]):
         "_items",
         "_kept",
         "_laid_aside",
+        "_ref",
     )
 
     def __init__(self, incarnation: Incarnation) -> None:
         self._incarnation = incarnation
+        self._ref = incarnation.child.ref  # so that there is one while this life lasts
         self._box = incarnation.child.box
         self._items = self._box.items
         self._budget = 0
@@ -70,7 +72,7 @@ class Inbox(Generic[M]):
     @property
     def ref(self) -> Ref[M]:
         """The ref under which others know this actor."""
-        return self._incarnation.child.ref
+        return self._ref
 
     @property
     def supervisor(self) -> Supervisor:
@@ -146,8 +148,8 @@ class Inbox(Generic[M]):
         first = await self._next()
         batch = _Batch((as_envelope(first),))
         self._hand = batch
+        self._asked = batch[0].reply_to is not None
         self._fill(batch, max_messages - 1)
-        self._asked = any(envelope.reply_to is not None for envelope in batch)
         return list(batch)
 
     @enable_ki_protection
@@ -157,7 +159,6 @@ class Inbox(Generic[M]):
         batch = self._hand_as_batch()
         before = len(batch)
         self._fill(batch, max_messages)
-        self._asked = self._asked or any(e.reply_to is not None for e in batch[before:])
         return batch[before:]
 
     async def _receive_slowly(self) -> M:
@@ -206,11 +207,18 @@ class Inbox(Generic[M]):
         return _NOTHING
 
     def _fill(self, batch: list[Envelope[Any]], room: int) -> None:
-        while room > 0:
-            item = self._take()
-            if item is _NOTHING:
-                return
-            batch.append(as_envelope(item))
+        items, box = self._items, self._box
+        while room > 0 and items:
+            first: object = items[0]
+            if type(first) is not Envelope and not box.senders:  # as `Box.take`, without its calls
+                batch.append(Envelope(items.popleft()))
+            else:
+                item = self._take()
+                if item is _NOTHING:
+                    return
+                envelope = as_envelope(item)
+                self._asked = self._asked or envelope.reply_to is not None
+                batch.append(envelope)
             room -= 1
 
     def hasten(self) -> None:
@@ -394,8 +402,9 @@ class Inbox(Generic[M]):
     async def send_request(self, ref: Ref[Any], request: Request[R], *, label: object) -> None:
         """Send `request` and carry on; its outcome arrives here as `Completion(label=label, ...)`.
 
-        Waits only for room in the target's inbox. The completion passes a full inbox. The request
-        has no deadline, and dies with this incarnation only in that nobody hears the outcome.
+        Waits only for room in the target's inbox; checkpoints when it waits, and every so often.
+        The completion passes a full inbox. The request has no deadline, and dies with this
+        incarnation only in that nobody hears the outcome.
         """
         envelope = self._request(ref, request, label)
         await submit(ref, envelope)
@@ -414,14 +423,19 @@ class Inbox(Generic[M]):
         return Envelope(request, ReplyTo(pending, type(request), ref._child))
 
     @enable_ki_protection
-    def watch(self, ref: Ref[Any]) -> None:
+    def watch(self, ref: Ref[Any]) -> int:
         """Ask for exactly one `Down` about the incarnation of `ref` alive, or already dead, now.
 
         Watching it again before the `Down` has come changes nothing; watch again afterwards for the
-        next one.
+        next one, but not before there is one: while the actor is restarted, what is told at once is
+        the end that is known already, and who answers each `Down` with a watch does nothing else
+        until then. Ask the actor something first: the next incarnation answers.
+
+        Returns:
+            The number of that incarnation; 0 if the actor has not begun to live.
         """
         self._check_alive()
-        self._incarnation.watch(ref._child)
+        return self._incarnation.watch(ref._child)
 
     @enable_ki_protection
     def unwatch(self, ref: Ref[Any]) -> None:

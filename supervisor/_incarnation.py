@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Generator
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import trio
@@ -19,8 +20,11 @@ from ._waiting import CURRENT
 if TYPE_CHECKING:
     from ._child import Child
 
-# After the end of its grace: a cancelled clean-up may still take a few passes.
-STUCK_AFTER_SECONDS = 1.0
+# After the end of its grace a cancelled clean-up may still take a few passes of the scheduler, and
+# one pass takes seconds where thousands end at once. So it is a second in sixteen looks, with at
+# least one pass before each. (A sixteenth is a float without error: it is a second to the tick.)
+STUCK_AFTER_LOOKS = 16
+LOOK_SECONDS = 1 / 16
 
 
 class Incarnation:
@@ -34,6 +38,7 @@ class Incarnation:
         "graces",
         "inbox",
         "number",
+        "over",
         "owed",
         "scope",
         "started",
@@ -52,8 +57,9 @@ class Incarnation:
         self.child = child
         self.number = number
         self.scope = trio.CancelScope()
-        self.inbox: Inbox[Any] = Inbox(self)
+        self.inbox: Inbox[Any] = Inbox(self)  # until it is `over`
         self.task: trio.lowlevel.Task | None = None
+        self.over = False
         self.started = False
         self.started_at = 0.0
         self.started_value: Any = None  # Any: whatever started() was given
@@ -89,6 +95,8 @@ class Incarnation:
             self._ended(error)
         finally:
             del error  # its traceback holds this frame
+            self.over = True
+            del self.inbox  # which refers to us; a cycle would wait for the garbage collector
 
     def note_started(self, value: object) -> None:
         """Take the child's word that it can work."""
@@ -114,7 +122,7 @@ class Incarnation:
 
     def request_stop(self, shutdown_seconds: float) -> None:
         """Cancel it, and give its clean-up so many seconds. Asking again changes nothing."""
-        if self.stopping:
+        if self.stopping or self.over:
             return
         self.stopping = True
         self._cancel(shutdown_seconds)
@@ -153,8 +161,12 @@ class Incarnation:
         if nested is not None:
             nested.hurry()  # a supervisor is our own code: once its children are gone it ends
         else:
-            clock = self.child.tree.clock
-            self.stop_timer = clock.call_at(now + STUCK_AFTER_SECONDS, self._give_up)
+            self._look_later(STUCK_AFTER_LOOKS)
+
+    def _look_later(self, looks: int) -> None:
+        when = trio.current_time() + LOOK_SECONDS
+        look = partial(self._look_later, looks - 1) if looks > 1 else self._give_up
+        self.stop_timer = self.child.tree.clock.call_at(when, look)
 
     def _give_up(self) -> None:
         child = self.child
@@ -216,17 +228,18 @@ class Incarnation:
         self.timers.add(timer)
         return timer
 
-    def watch(self, target: Child) -> None:
+    def watch(self, target: Child) -> int:
         """Owe this incarnation one `Down` about the target's present, last, or else first life."""
         if self.watching is None:
             self.watching = {}
         if target in self.watching:
-            return
+            watched = self.watching[target]
+            return 0 if watched is None else watched.number
         living = target.incarnation
         if living is None and (target.box.closed or target.number > 0):
             will_restart = not target.box.closed
             self.child.box.deliver(target.last_down(will_restart=will_restart), self.number)
-            return
+            return target.number
         self.watching[target] = living
         watchers = target.early_watchers if living is None else living.watchers
         if watchers is None:
@@ -236,6 +249,7 @@ class Incarnation:
             else:
                 living.watchers = watchers
         watchers[self] = None
+        return 0 if living is None else living.number
 
     def unwatch(self, target: Child) -> None:
         """Forget the watch, and the `Down` if it waits in the inbox."""
@@ -244,6 +258,8 @@ class Incarnation:
             watchers = target.early_watchers if living is None else living.watchers
             if watchers is not None:
                 watchers.pop(self, None)
+            if target.number <= 1:  # still in its first life: no `Down` of it can wait
+                return
         for item in tuple(self.child.box.items):
             message = item.message if is_envelope(item) else None
             if isinstance(message, Down) and message.ref is target.ref:
@@ -289,12 +305,15 @@ class _TaskStatus:
 
 @disable_ki_protection
 async def _unprotected(
-    body: Callable[..., Awaitable[object]],
+    body: Callable[..., object],
     inbox: Inbox[Any],
     args: tuple[Any, ...],
     status: _TaskStatus,
 ) -> None:
-    await body(inbox, *args, task_status=status)
+    life = body(inbox, *args, task_status=status)
+    if not isinstance(life, Awaitable):
+        raise TypeError(f"start has to be an async function or an Actor class: {body!r} is neither")
+    await life
 
 
 def await_stack(task: trio.lowlevel.Task | None) -> tuple[str, ...]:

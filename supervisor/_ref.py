@@ -79,7 +79,13 @@ class Ref(Generic[M_contra]):
         Raises:
             InboxFull: There is no room, and the policy drops nothing. It is a `trio.WouldBlock`.
         """
-        self._box.put_nowait(message)
+        box = self._box
+        if len(box.items) < box.limit:
+            box.items.append(message)
+            if box.receiver is not None:
+                box.wake()
+        else:
+            box.put_nowait(message)
 
     @enable_ki_protection
     async def ask(self, request: Request[R]) -> R:
@@ -167,8 +173,13 @@ async def _put(child: Child, envelope: Envelope[Any]) -> None:
 
 
 async def submit(ref: Ref[Any], envelope: Envelope[Any]) -> None:
-    """Enqueue a request whose answer comes as a completion, waiting for room."""
-    await _put(ref._child, envelope)
+    """Enqueue a request whose answer comes as a completion, waiting for room; as `Ref.tell`."""
+    box = ref._box
+    if len(box.items) < box.limit and box.spent < SEND_BUDGET:
+        box.spent += 1
+        box.append(envelope)
+    else:
+        await _put(ref._child, envelope)
 
 
 def submit_nowait(ref: Ref[Any], envelope: Envelope[Any]) -> None:

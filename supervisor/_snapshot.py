@@ -59,6 +59,8 @@ class SupervisorSnapshot:
     recent_restarts: int
     """Restarts of its children that count against its limit now."""
     last_crash: CrashReport | None
+    count: int
+    """How many children it has, whether or not they are described."""
     children: tuple[ChildSnapshot | SupervisorSnapshot, ...]
 
     def find(self, path: str) -> ChildSnapshot | SupervisorSnapshot | None:
@@ -71,9 +73,12 @@ class SupervisorSnapshot:
         return None
 
 
-def snapshot_of_supervisor(core: Core, *, await_stacks: bool) -> SupervisorSnapshot:
+def snapshot_of_supervisor(
+    core: Core, *, await_stacks: bool, dynamic_children: bool
+) -> SupervisorSnapshot:
     """Describe a supervisor."""
     own = core.child
+    described = core.children.values() if dynamic_children or not core.spec.dynamic else ()
     running = ChildState.RUNNING if core.alive else ChildState.STOPPED
     return SupervisorSnapshot(
         id=core.spec.id,
@@ -85,16 +90,22 @@ def snapshot_of_supervisor(core: Core, *, await_stacks: bool) -> SupervisorSnaps
         restarts=0 if own is None else max(0, own.number - 1),
         recent_restarts=recent_restarts(core.times, now=trio.current_time(), limit=core.spec.limit),
         last_crash=None if own is None else own.last_crash,
+        count=len(core.children),
         children=tuple(
-            _snapshot_of_child(child, await_stacks=await_stacks)
-            if child.core is None
-            else snapshot_of_supervisor(child.core, await_stacks=await_stacks)
-            for child in core.children.values()
+            snapshot_of_child(child, await_stacks=await_stacks, dynamic_children=dynamic_children)
+            for child in described
         ),
     )
 
 
-def _snapshot_of_child(child: Child, *, await_stacks: bool) -> ChildSnapshot:
+def snapshot_of_child(
+    child: Child, *, await_stacks: bool, dynamic_children: bool
+) -> ChildSnapshot | SupervisorSnapshot:
+    """Describe a child, be it an actor or a supervisor."""
+    if child.core is not None:
+        return snapshot_of_supervisor(
+            child.core, await_stacks=await_stacks, dynamic_children=dynamic_children
+        )
     box, living = child.box, child.incarnation
     return ChildSnapshot(
         id=child.id,

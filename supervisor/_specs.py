@@ -91,6 +91,11 @@ def _a_name(_: object, attribute: attrs.Attribute[Any], value: str) -> None:
         raise SpecError(f"{attribute.name} must not be empty")
 
 
+def _unless_a(kind: type[object], name: str, value: object) -> tuple[str, ...]:
+    """What is wrong with a value that no type checker has seen; a text would pass for no member."""
+    return () if isinstance(value, kind) else (f"{name} must be a {kind.__name__}, not {value!r}",)
+
+
 @attrs.frozen(kw_only=True)
 class RestartLimit:
     """At most `max_restarts` restarts in any `max_seconds`; one more and the supervisor gives up.
@@ -148,6 +153,9 @@ class ChildSpec(Generic[M]):
     redeliver_at_most: int = attrs.field(default=0, validator=_at_least_zero)
     """How often one message that was in hand at a crash is handed to the next incarnation; then a
     dead letter."""
+    dead_letters: bool = True
+    """False: what it leaves unhandled when it ends or crashes is no dead letter, for whoever sends
+    to it hears of that anyway (by `watch`, say). Asks get their error as always."""
     backoff: Backoff | None = None
     """Delay before a restart; None restarts at once."""
     significant: bool = False
@@ -194,10 +202,12 @@ class SupervisorSpec:
 
     def __attrs_post_init__(self) -> None:
         problems = check_specs(self.children, auto_shutdown=self.auto_shutdown)
+        problems += _unless_a(Strategy, "strategy", self.strategy)
+        problems += _unless_a(RestartLimit, "limit", self.limit)
         if self.dynamic and self.children:
             problems += ("a dynamic supervisor has no static children",)
         if self.dynamic and self.strategy is not Strategy.ONE_FOR_ONE:
-            problems += (f"a dynamic supervisor is one_for_one, not {self.strategy.value}",)
+            problems += (f"a dynamic supervisor is one_for_one, not {self.strategy}",)
         if self.max_children is not None and not self.dynamic:
             problems += ("max_children needs dynamic=True",)
         if self.max_children is not None and self.max_children < 0:
@@ -221,6 +231,7 @@ def check_specs(
         if child.id in seen:
             problems.append(f"two children have the id {child.id!r}")
         seen.add(child.id)
+        problems += _unless_a(Restart, f"restart of {child.id!r}", child.restart)
         if child.significant and child.restart is Restart.PERMANENT:
             problems.append(f"child {child.id!r} is permanent, so it cannot be significant")
         if child.significant and auto_shutdown is AutoShutdown.NEVER:

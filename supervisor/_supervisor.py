@@ -19,7 +19,12 @@ from ._host import Host
 from ._partition import partition_of
 from ._ref import Ref
 from ._reports import Hooks
-from ._snapshot import SupervisorSnapshot, snapshot_of_supervisor
+from ._snapshot import (
+    ChildSnapshot,
+    SupervisorSnapshot,
+    snapshot_of_child,
+    snapshot_of_supervisor,
+)
 from ._specs import AutoShutdown, ChildSpec, RestartLimit, Strategy, SupervisorSpec
 from ._tree import Tree
 
@@ -222,6 +227,10 @@ class Supervisor:
         """List the children in start order."""
         return tuple(_info(child) for child in self._core.children.values())
 
+    def child_ids(self) -> tuple[str, ...]:
+        """List the ids of the children in start order: of a crowd, much less than describing it."""
+        return tuple(self._core.children)
+
     def count_children(self) -> ChildCounts:
         """Count the children."""
         children = self._core.children.values()
@@ -233,13 +242,36 @@ class Supervisor:
             workers=len(children) - supervisors,
         )
 
-    def snapshot(self, *, await_stacks: bool = True) -> SupervisorSnapshot:
+    def snapshot(
+        self, *, await_stacks: bool = True, dynamic_children: bool = True
+    ) -> SupervisorSnapshot:
         """Describe the supervisor and all below it as it is now; never waits.
 
         Args:
             await_stacks: Whether to say where each actor waits: about 20 µs an actor.
+            dynamic_children: Whether to describe the children of dynamic supervisors, which may be
+                many; else only their `count` is told.
         """
-        return snapshot_of_supervisor(self._core, await_stacks=await_stacks)
+        return snapshot_of_supervisor(
+            self._core, await_stacks=await_stacks, dynamic_children=dynamic_children
+        )
+
+    def snapshot_child(
+        self, id: str, *, await_stacks: bool = True
+    ) -> ChildSnapshot | SupervisorSnapshot:
+        """Describe one child, with all below it, as it is now; never waits.
+
+        With `child_ids`, a crowd is described a few at a time, and nobody is held up for long.
+
+        Args:
+            id: Which.
+            await_stacks: As for `snapshot`.
+
+        Raises:
+            NoSuchChild: There is none of that id.
+        """
+        child = _admin.find(self._core, id)
+        return snapshot_of_child(child, await_stacks=await_stacks, dynamic_children=True)
 
     def whereis(self, name: Hashable) -> Ref[Any] | None:
         """Return the ref of the actor of this tree that holds `name`, if one does."""

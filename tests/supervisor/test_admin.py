@@ -169,6 +169,7 @@ async def test_count_and_which_children_tell_specs_active_and_kinds(autojump_clo
         await sup.terminate_child("b")
         assert sup.count_children() == ChildCounts(specs=3, active=2, supervisors=1, workers=2)
         assert [c.id for c in sup.which_children()] == ["a", "pool", "b"]
+        assert [c.is_supervisor for c in sup.which_children()] == [False, True, False]
         assert sup.get_spec("pool") is POOL
 
 
@@ -535,6 +536,10 @@ def test_check_specs_is_pure_and_says_what_is_wrong():
         lambda: SupervisorSpec(dynamic=True, strategy=Strategy.ONE_FOR_ALL),
         lambda: SupervisorSpec(max_children=3),
         lambda: SupervisorSpec(dynamic=True, max_children=-1),
+        lambda: SupervisorSpec(strategy="one_for_all"),
+        lambda: SupervisorSpec(dynamic=True, strategy="one_for_all"),
+        lambda: SupervisorSpec(limit=3),
+        lambda: SupervisorSpec(children=[Probe().spec("a", restart="transient")]),
     ],
 )
 def test_contradictions_are_refused_where_they_are_made(make):

@@ -124,6 +124,18 @@ async def test_returning_before_started_is_a_failed_start(autojump_clock):
     assert isinstance(info.value.exceptions[0].__cause__, NotStarted)
 
 
+async def test_a_plain_function_is_no_actor_and_the_error_says_so(autojump_clock):
+    def plain(inbox, *, task_status):
+        pass
+
+    with pytest.RaisesGroup(StartFailed) as info:
+        async with open_supervisor([ChildSpec(id="a", start=plain)]):
+            pass
+    assert "start has to be an async function or an Actor class: <function" in str(
+        info.value.exceptions[0]
+    )
+
+
 async def test_the_host_cancelled_during_the_start_leaves_nothing_running(autojump_clock):
     log = []
     with trio.move_on_after(1) as scope:
@@ -180,6 +192,35 @@ async def test_a_child_that_shields_itself_is_reported_stuck_with_its_await_stac
     assert any("stubborn" in line for line in report.await_stack)
     [(_, _, when)] = log
     assert when < 100  # its elder sibling did not wait for it
+
+
+async def test_a_child_that_gets_its_turns_late_is_not_stuck(mock_clock):
+    """Thousands that end at once make a pass of the scheduler take seconds; each needs a few."""
+    reports = []
+    passes = 0
+
+    async def busy() -> None:
+        while True:
+            mock_clock.jump(2)
+            await trio.lowlevel.checkpoint()
+
+    async def thorough(inbox, *, task_status):
+        nonlocal passes
+        task_status.started()
+        try:
+            await trio.sleep_forever()
+        finally:
+            with trio.CancelScope(shield=True):
+                for passes in range(8):  # noqa: B007 - what counts is how far it came
+                    await trio.lowlevel.checkpoint()
+
+    async with trio.open_nursery() as nursery:
+        spec = ChildSpec(id="a", start=thorough, shutdown_seconds=0)
+        async with open_supervisor([spec], hooks=Hooks(stuck=reports.append)):
+            nursery.start_soon(busy)
+        nursery.cancel_scope.cancel()
+    assert reports == []
+    assert passes == 7
 
 
 async def test_a_cancel_while_the_children_stop_ends_their_graces_at_once(autojump_clock):

@@ -374,6 +374,36 @@ async def test_tell_to_a_stopped_actor_is_a_dead_letter_and_no_error(autojump_cl
     assert [(x.message, x.reason) for x in letters] == [("anyone?", DeadLetterReason.STOPPED)]
 
 
+async def test_what_nobody_misses_is_no_dead_letter_but_asks_hear_of_the_end(autojump_clock):
+    """Neither in hand nor in the inbox, neither at a crash nor at the end nor after it."""
+    letters = []
+    hooks = Hooks(dead_letter=letters.append)
+
+    async def crashing_once(inbox, *, task_status):
+        task_status.started()
+        async for _ in inbox:
+            if inbox.incarnation == 1:
+                raise ProbeCrash
+            await trio.sleep_forever()
+
+    spec = ChildSpec(id="a", start=crashing_once, dead_letters=False)
+    async with open_supervisor([spec], hooks=hooks) as sup:
+        ref = sup.ref("a")
+        for number in range(3):
+            await ref.tell(number)
+        async with trio.open_nursery() as nursery:
+
+            async def ask() -> None:
+                with pytest.raises(ActorStopped):
+                    await ref.ask(Echo())
+
+            nursery.start_soon(ask)
+            await settle()
+            await sup.terminate_child("a")
+        await ref.tell("too late")
+    assert not letters
+
+
 async def test_senders_that_wait_for_room_go_on_when_the_actor_stops(autojump_clock):
     letters = []
     hooks = Hooks(dead_letter=letters.append)
@@ -925,6 +955,28 @@ async def test_unwatch_brings_nothing(autojump_clock):
     assert watcher.received == []
 
 
+async def test_unwatch_takes_back_the_down_of_an_earlier_life(autojump_clock):
+    """The next life is watched already when the watcher, busy so far, wants to hear no more."""
+    probe = Probe()
+    got = []
+
+    async def busy(inbox, *, task_status):
+        target = inbox.supervisor.ref("p")
+        inbox.watch(target)
+        task_status.started()
+        await trio.sleep(1)
+        assert inbox.watch(target) == 2
+        inbox.unwatch(target)
+        async for message in inbox:
+            got.append(message)
+
+    spec = ChildSpec(id="busy", start=busy)
+    async with open_supervisor([probe.spec("p", restart=Restart.TRANSIENT), spec]):
+        probe.crash()
+        await trio.sleep(2)
+    assert got == []
+
+
 async def test_down_passes_a_full_inbox(autojump_clock):
     probe = Probe()
     got = []
@@ -1099,6 +1151,20 @@ async def test_completions_arrive_in_the_requester_s_inbox(autojump_clock):
     assert second.label == "second"
     with pytest.raises(ActorCrashed):
         second.unwrap()
+
+
+async def test_a_request_sent_without_waiting_needs_room_at_once(autojump_clock):
+    probe = Probe()
+    async with open_supervisor(
+        [ChildSpec(id="e", start=echo, inbox_capacity=1), probe.spec()]
+    ) as sup:
+        await settle()
+        probe.inbox.send_request_nowait(sup.ref("e"), Echo("hi"), label=1)
+        with pytest.raises(InboxFull):
+            probe.inbox.send_request_nowait(sup.ref("e"), Echo("ho"), label=2)
+        assert await probe.next() == Completion(label=1, value="hi")
+        await trio.sleep(1)
+    assert probe.received == [Completion(label=1, value="hi")]  # and nothing of the other
 
 
 async def test_a_completion_for_a_dead_incarnation_goes_nowhere(autojump_clock):

@@ -336,7 +336,7 @@ events = st.lists(
 )
 
 
-@settings(max_examples=400, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=400, suppress_health_check=list(HealthCheck))
 @given(shape=trees(), events=events, cancels=st.booleans())
 def test_random_trees_behave_as_the_naive_model_of_otp_says(shape, events, cancels):
     clock = trio.testing.MockClock()

@@ -12,6 +12,7 @@ from greenroom.supervisor import (
     Backoff,
     ChildSpec,
     ChildState,
+    NoSuchChild,
     RestartLimit,
     Strategy,
     SupervisorSpec,
@@ -44,6 +45,25 @@ async def test_a_snapshot_tells_state_life_inbox_crash_and_await_stack(autojump_
     assert any("sleeper_in_the_snapshot" in line for line in a.await_stack)
     assert (b.state, b.await_stack) == (ChildState.RESTARTING, ())
     assert "ProbeCrash" in b.last_crash.summary
+
+
+async def test_a_snapshot_counts_who_waits_for_room_in_an_inbox(autojump_clock):
+    async def busy(inbox, *, task_status):
+        task_status.started()
+        await trio.sleep(1)
+        while True:
+            await inbox.receive()
+
+    async with open_supervisor([ChildSpec(id="a", start=busy, inbox_capacity=1)]) as sup:
+        async with trio.open_nursery() as nursery:
+            for number in range(3):
+                nursery.start_soon(sup.ref("a").tell, number)
+            await settle()
+            full = sup.snapshot().children[0].inbox
+        await settle()
+        empty = sup.snapshot().children[0].inbox
+    assert (full.waiting, full.capacity, full.senders_waiting) == (1, 1, 2)
+    assert (empty.waiting, empty.senders_waiting) == (0, 0)
 
 
 async def test_a_snapshot_is_a_tree_that_can_be_searched(autojump_clock):
@@ -202,3 +222,28 @@ async def test_an_await_stack_ends_where_the_actor_s_own_code_waits(autojump_clo
         await settle()
         stack = sup.snapshot().children[0].await_stack
         assert [line.rpartition(" ")[2].rpartition(".")[2] for line in stack] == ["sleeper"]
+
+
+async def test_a_crowd_is_described_child_by_child(autojump_clock):
+    crowd = SupervisorSpec(id="crowd", dynamic=True)
+    async with open_supervisor([crowd]) as sup:
+        crowd = sup.supervisor("crowd")
+        for name in ("b", "a"):
+            await crowd.start_child(Probe().spec(name))
+        assert crowd.child_ids() == ("b", "a")
+        assert crowd.snapshot_child("a") == crowd.snapshot().children[1]
+        assert crowd.snapshot_child("a", await_stacks=False).await_stack == ()
+        assert sup.snapshot_child("crowd").find("root/crowd/b").id == "b"
+        await crowd.terminate_child("a")
+        with pytest.raises(NoSuchChild):
+            crowd.snapshot_child("a")
+
+
+async def test_a_snapshot_may_leave_out_the_children_of_dynamic_supervisors(autojump_clock):
+    crowd = SupervisorSpec(id="crowd", dynamic=True)
+    async with open_supervisor([Probe().spec("one"), crowd]) as sup:
+        for name in ("a", "b"):
+            await sup.supervisor("crowd").start_child(Probe().spec(name))
+        one, told = sup.snapshot(dynamic_children=False).children
+        assert (one.id, told.id, told.count, told.children) == ("one", "crowd", 2, ())
+        assert len(sup.snapshot().children[1].children) == 2

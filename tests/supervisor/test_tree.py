@@ -5,11 +5,13 @@ import weakref
 
 import pytest
 import trio
+from support.garbage import nothing_left_to_the_collector
 
 from greenroom.supervisor import (
     Backoff,
     ChildSpec,
     Hooks,
+    Restart,
     RestartLimit,
     StartFailed,
     SupervisorSpec,
@@ -135,3 +137,69 @@ async def test_a_child_does_not_keep_the_dead_incarnation_that_started_it(autoju
         gc.collect()
         assert inboxes[0]() is None
         assert started.stopped_at == []
+
+
+async def ends(inbox, *, task_status):
+    task_status.started()
+    await inbox.receive()
+
+
+async def crashes(inbox, *, task_status):
+    task_status.started()
+    await inbox.receive()
+    raise RuntimeError
+
+
+@pytest.mark.parametrize("start", [ends, crashes])
+@pytest.mark.parametrize("stopped", [False, True])
+async def test_a_child_that_is_gone_leaves_nothing_to_the_collector(autojump_clock, start, stopped):
+    """With timers, watchers, an ask that it owes, and messages that it never handled."""
+
+    async def once(sup):
+        spec = ChildSpec(id="c", start=start, restart=Restart.TEMPORARY)
+        ref = await sup.supervisor("d").start_child(spec)
+        watcher = await sup.supervisor("d").start_child(ChildSpec(id="w", start=watching))
+        await watcher.tell(ref)
+        await settle()
+        if stopped:
+            await sup.supervisor("d").terminate_child("c")
+        else:
+            await ref.tell("end")
+        await ref.tell("too late")
+        await sup.supervisor("d").terminate_child("w")
+        await settle()
+
+    async def watching(inbox, *, task_status):
+        task_status.started()
+        inbox.watch(await inbox.receive())
+        inbox.send_interval(1, "tick")
+        async for _ in inbox:
+            pass
+
+    async with open_supervisor([SupervisorSpec(id="d", dynamic=True)]) as sup:
+        await once(sup)
+        with nothing_left_to_the_collector():
+            await once(sup)
+
+
+async def test_a_ref_is_one_object_while_somebody_has_it_or_its_actor_lives(autojump_clock):
+    downs = []
+
+    async def watching(inbox, *, task_status):
+        task_status.started()
+        inbox.watch(await inbox.receive())
+        downs.append(await inbox.receive())
+
+    gone = ChildSpec(id="gone", start=ends, restart=Restart.TEMPORARY)
+    async with open_supervisor([gone, ChildSpec(id="w", start=watching)]) as sup:
+        known = weakref.ref(sup.ref("gone"))
+        assert sup.ref("gone") is known()
+        ref = sup.ref("gone")
+        await ref.tell("end")
+        await settle()
+        await sup.ref("w").tell(ref)
+        await settle()
+        assert downs[0].ref is ref
+        del ref
+        downs.clear()
+        assert known() is None
