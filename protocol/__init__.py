@@ -28,9 +28,24 @@ from greenroom.protocol._commands import (
     Refresh,
     Typing,
 )
+from greenroom.protocol._direct import direct_room, is_direct_room_of
 from greenroom.protocol._fields import is_valid_room_name, room_prefix
 from greenroom.protocol._heartbeat import HeartbeatClock, Pulse
 from greenroom.protocol._json import JSON_CODEC
+from greenroom.protocol._keys import (
+    ALGORITHMS,
+    HMAC_BYTES,
+    MIN_SECRET_BYTES,
+    KeyRefused,
+    KeySet,
+    ReadKeys,
+    VerificationKey,
+    check_secret,
+    hmac_key,
+    jwk_key,
+    pem_key,
+    read_jwks,
+)
 from greenroom.protocol._limits import (
     DEFAULT_HISTORY_MESSAGES,
     MAX_ANSWER_BYTES,
@@ -59,6 +74,7 @@ from greenroom.protocol._messages import (
     Push,
     Reply,
 )
+from greenroom.protocol._protobuf import PROTOBUF_CODEC
 from greenroom.protocol._pushes import (
     Drain,
     Error,
@@ -79,19 +95,33 @@ from greenroom.protocol._reconnect import (
 )
 from greenroom.protocol._records import Limits, Member, Position
 from greenroom.protocol._replies import Ack, AuthOk, HistoryOk, JoinOk, Ok, PresenceOk, RefreshOk
+from greenroom.protocol._rights import (
+    ALL_RIGHTS,
+    NO_RIGHTS,
+    Right,
+    Rights,
+    match_room,
+    read_rights,
+    read_room_rights,
+)
 from greenroom.protocol._server import ServerMachine
 from greenroom.protocol._states import TRANSITIONS, Event, State, TransitionError, next_state
 from greenroom.protocol._subprotocols import CODECS, SUBPROTOCOLS, choose_subprotocol
-from greenroom.protocol._tokens import (
-    MIN_SECRET_BYTES,
-    Claims,
+from greenroom.protocol._token_errors import (
+    KeysUnavailable,
     TokenError,
     TokenExpired,
     TokenInvalid,
-    check_secret,
+    UnknownKey,
+)
+from greenroom.protocol._tokens import (
+    MAX_LEEWAY_SECONDS,
+    Claims,
+    TokenRules,
     is_valid_subject,
     issue_token,
     verify_token,
+    verify_with_keys,
 )
 
 __all__ = [
@@ -139,6 +169,7 @@ __all__ = [
     "Codec",
     "DecodeError",
     "JSON_CODEC",
+    "PROTOBUF_CODEC",
     "SUBPROTOCOLS",
     "choose_subprotocol",
     "pick_codec",
@@ -164,14 +195,40 @@ __all__ = [
     "reconnect_delay",
     # Tokens
     "Claims",
+    "KeysUnavailable",
+    "MAX_LEEWAY_SECONDS",
     "MIN_SECRET_BYTES",
     "TokenError",
     "TokenExpired",
     "TokenInvalid",
+    "TokenRules",
+    "UnknownKey",
     "check_secret",
     "is_valid_subject",
     "issue_token",
     "verify_token",
+    "verify_with_keys",
+    # Keys of tokens
+    "ALGORITHMS",
+    "HMAC_BYTES",
+    "KeyRefused",
+    "KeySet",
+    "ReadKeys",
+    "VerificationKey",
+    "hmac_key",
+    "jwk_key",
+    "pem_key",
+    "read_jwks",
+    # Rights
+    "ALL_RIGHTS",
+    "NO_RIGHTS",
+    "Right",
+    "Rights",
+    "direct_room",
+    "is_direct_room_of",
+    "match_room",
+    "read_rights",
+    "read_room_rights",
     # Limits
     "DEFAULT_HISTORY_MESSAGES",
     "MAX_ANSWER_BYTES",

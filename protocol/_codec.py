@@ -8,6 +8,7 @@ from typing import Final, Protocol
 
 from greenroom.protocol._codes import ErrorCode
 from greenroom.protocol._messages import Answer, Command
+from greenroom.protocol._pushes import Message
 
 
 class DecodeError(Exception):
@@ -60,6 +61,10 @@ class Codec(Protocol):
 
     def encode(self, message: Command | Answer) -> bytes:
         """The frame's payload: UTF-8 for a text codec."""
+        ...
+
+    def encode_ack(self, message: Message, id: int, *, status: int, duplicate: bool) -> bytes:
+        """As `encode` of the ACK that tells a sender that its PUBLISH `id` became `message`."""
         ...
 
 

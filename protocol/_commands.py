@@ -21,8 +21,8 @@ class Auth:
     """Say who is connecting; the first command of a connection. Reply: `AuthOk`."""
 
     id: RequestId | None = None
-    token: Token = attrs.field(repr=False)
-    """A JWT (RFC 7519)."""
+    token: Token | None = attrs.field(default=None, repr=False)
+    """A JWT (RFC 7519). None: the one that the handshake brought, in a header or a cookie."""
     client: Label | None = None
     """Name and version of the client's software, for the node's logs."""
     session: Label | None = attrs.field(default=None, repr=False)

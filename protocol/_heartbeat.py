@@ -42,6 +42,13 @@ class HeartbeatClock:
         pong_timeout_seconds: Further silence after which it is given up.
     """
 
+    __slots__ = (
+        "_heard_at",
+        "_passed",
+        "_paused",
+        "_thresholds",
+    )
+
     def __init__(
         self, *, now: float, interval_seconds: float = 25.0, pong_timeout_seconds: float = 8.0
     ) -> None:

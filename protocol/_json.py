@@ -1,17 +1,17 @@
 """The JSON codec, `greenroom.v1.json`: strict about everything except fields it does not know.
 
 orjson refuses what RFC 8259 refuses (NaN, bad UTF-8, lone surrogates); what it lets pass is
-checked here: duplicate keys and deep nesting. cattrs coerces by default
+checked here: duplicate keys, deep nesting, numbers beyond 64 bits. cattrs coerces by default
 (`1` to `"1"`), so every leaf type has an exact-type hook of ours; none of cattrs' own is reached.
 """
 
-import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from types import UnionType
 from typing import (
     Annotated,
     Any,
     Final,
+    Generic,
     TypeAlias,
     TypeGuard,
     TypeVar,
@@ -26,19 +26,27 @@ import cattrs
 import orjson
 from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, override
 
+from greenroom.protocol._checks import FieldError, check_bool, check_of
 from greenroom.protocol._codec import Codec, DecodeError
 from greenroom.protocol._codes import ErrorCode
-from greenroom.protocol._fields import IntRange, TextRule
-from greenroom.protocol._limits import MAX_DEPTH, MAX_UINT32
+from greenroom.protocol._hot import (
+    Json,
+    ack_text,
+    heartbeat_from_json,
+    message_to_json,
+    publish_from_json,
+)
+from greenroom.protocol._limits import (
+    MAX_CONTAINERS,
+    MAX_DEPTH,
+    MAX_FIELD_NAME_CHARS,
+    MAX_UINT32,
+)
 from greenroom.protocol._messages import ANSWERS, COMMANDS, TAGS, Answer, Command
+from greenroom.protocol._pushes import Message
 
 T = TypeVar("T")
-Json: TypeAlias = dict[str, Any]  # any JSON value: what a peer may put there is checked on the way
 Structure: TypeAlias = Callable[[Any, Any], Any]  # cattrs' signature: value, type
-
-
-class FieldError(ValueError):
-    """A field's value is not what the message's definition says; the text says what that is."""
 
 
 def _is_object(value: Any) -> TypeGuard[Json]:
@@ -49,56 +57,12 @@ def _is_array(value: Any) -> TypeGuard[list[Any]]:
     return type(value) is list
 
 
-# Leaves: exact types. `type(x) is` and not isinstance, because bool is an int.
-
-
-def _int_hook(rule: IntRange) -> Structure:
-    low, high = rule.low, rule.high
-
-    def structure(value: Any, _: Any) -> int:
-        if type(value) is int and low <= value <= high:
-            return value
-        raise FieldError(f"expected an integer from {low} to {high}")
-
-    return structure
-
-
-def _text_hook(rule: TextRule) -> Structure:
-    low, high = rule.low, rule.high
-    matches = rule.pattern.fullmatch if rule.pattern else None
-
-    def structure(value: Any, _: Any) -> str:
-        if type(value) is not str:
-            raise FieldError("expected a string")
-        if "\0" in value:
-            raise FieldError("expected a string without U+0000")
-        if matches is not None and not matches(value):
-            raise FieldError(
-                f"expected a string that matches {rule.pattern and rule.pattern.pattern}"
-            )
-        if len(value) < low or (high is not None and len(value) > high):
-            raise FieldError(f"expected a string of {low} to {high} characters")
-        return value
-
-    return structure
-
-
-def _structure_bool(value: Any, _: Any) -> bool:
-    if type(value) is bool:
-        return value
-    raise FieldError("expected true or false")
+def _origin(kind: Any) -> Any:
+    return get_origin(kind)
 
 
 def _structure_annotated(annotated: Any) -> Structure:
-    rule = get_args(annotated)[1]
-    return _int_hook(rule) if isinstance(rule, IntRange) else _text_hook(rule)
-
-
-# Composites.
-
-
-def _origin(kind: Any) -> Any:
-    return get_origin(kind)
+    return check_of(get_args(annotated)[1])
 
 
 def _structure_tuple(kind: Any, converter: cattrs.Converter) -> Structure:
@@ -149,7 +113,7 @@ def _decoding_converter(*, detailed: bool) -> cattrs.Converter:
     )
     converter.register_structure_hook_factory(lambda kind: _origin(kind) is tuple, _structure_tuple)
     converter.register_structure_hook_factory(attrs.has, _structure_object)
-    converter.register_structure_hook(bool, _structure_bool)
+    converter.register_structure_hook(bool, check_bool)
     return converter
 
 
@@ -159,93 +123,132 @@ _FAST: Final = _decoding_converter(detailed=False)
 _DETAILED: Final = _decoding_converter(detailed=True)
 
 
-def _decoders(table: Mapping[str, type[T]]) -> dict[str, tuple[Structure, type[T]]]:
-    return {tag: (_FAST.get_structure_hook(kind), kind) for tag, kind in table.items()}
+def _names(message: type[Any]) -> list[str]:
+    return [field.metadata.get("wire", field.name) for field in attrs.fields(message)]
+
+
+def _decoders(table: Mapping[str, type[T]]) -> "dict[str, _Decoder[T]]":
+    return {
+        tag: _Decoder(
+            kind,
+            _FAST.get_structure_hook(kind),
+            frozenset({"type", *_names(kind)}),
+        )
+        for tag, kind in table.items()
+    }
+
+
+@attrs.frozen
+class _Decoder(Generic[T]):
+    """How one class of message is read."""
+
+    kind: type[T]
+    structure: Structure
+    names: frozenset[str]
+    """Of all fields it may have."""
+    by_hand: Callable[[Json], T | None] | None = None
+    """Reads what is plainly good; None where it holds anything else. See `_hot`."""
 
 
 _COMMANDS: Final = _decoders(COMMANDS)
 _ANSWERS: Final = _decoders(ANSWERS)
+_BY_HAND: Final[dict[str, Callable[[Json], Any]]] = {
+    "PUBLISH": publish_from_json,
+    "HEARTBEAT": heartbeat_from_json,
+}
+for _tag, _read in _BY_HAND.items():
+    _COMMANDS[_tag] = attrs.evolve(_COMMANDS[_tag], by_hand=_read)
 
 
 def _explain(value: Json, kind: type[Any]) -> str:
     try:
         _DETAILED.structure(value, kind)
     except cattrs.BaseValidationError as error:
-        return cattrs.transform_error(error, format_exception=_describe)[0]
+        explained = cattrs.transform_error(error, format_exception=_describe)[0]
+        _forget_frames(error)
+        return explained
     raise AssertionError("only called for what the fast converter refused")  # pragma: no cover
+
+
+def _forget_frames(error: BaseException) -> None:
+    """Free cattrs' errors: it collects them in a frame that they have passed, which is a cycle."""
+    error.__traceback__ = None
+    for part in getattr(error, "exceptions", ()):
+        _forget_frames(part)
 
 
 def _describe(error: BaseException, _: Any) -> str:
     return "required field missing" if isinstance(error, KeyError) else str(error)
 
 
-# What orjson lets pass.
+# What orjson lets pass. Each check costs a frame of 64 KiB 2 ms at the most, whatever is in it.
 
 
 class DuplicateKeyError(ValueError):
     """An object has a key twice: readers differ in which they take (RFC 8259, 4)."""
 
 
-def _expected_colons(value: Any, depth: int) -> int:
-    """How many colons a JSON text of `value` has, unless it escapes one."""
-    if type(value) is str:
-        return value.count(":")
-    if _is_object(value):
-        _check_depth(depth)
-        colons = len(value)
-        for key, item in value.items():
-            # `in` before `count`, and strings without another call: most keys and values are short
-            # strings without a colon, and each call costs more than looking for one.
-            if ":" in key:
-                colons += key.count(":")
-            if type(item) is not str:
-                colons += _expected_colons(item, depth + 1)
-            elif ":" in item:
-                colons += item.count(":")
-        return colons
-    if _is_array(value):
-        _check_depth(depth)
-        return sum(_expected_colons(item, depth + 1) for item in value)
-    return 0
+_NO_NAMES: Final[frozenset[str]] = frozenset()
+_MAX_NUMBER: Final = 2.0**63
 
 
-def _check_depth(depth: int) -> None:
-    if depth > MAX_DEPTH:
-        raise FieldError(f"expected at most {MAX_DEPTH} levels of nesting")
+def _check_inside(text: bytes, value: Json, names: frozenset[str]) -> None:
+    """Refuse wrong nesting, numbers and names.
+
+    Those can only be in a container within the frame, or in a field that is not among `names`: the
+    rules of the others say what they hold.
+    """
+    if text.count(b"{") + text.count(b"[") > 1 or not names.issuperset(value):
+        _check_values(value)
 
 
-def _check_text(frame: str | bytes, value: Json) -> None:
-    r"""Refuse what is JSON but not for us; `value` is what orjson made of `frame`.
+def _check_keys(text: bytes, value: Json) -> None:
+    r"""Refuse a key that comes twice; `value` is what orjson made of `text`.
 
     orjson keeps the last of duplicate keys and says nothing, and a reader that tells is ten times
-    slower. But a dropped key takes its colon with it, so the text has more colons than its value
-    accounts for. Only a colon written as `\u003a` breaks that count; such a frame is read again.
+    slower. But written again, `value` is the frame byte for byte where a client writes as most do:
+    then nothing was dropped. Where it is not (spaces, escapes), a dropped key still takes its colon
+    with it, so the frame has more colons than `value` written again, the escaped ones (`\u003a`)
+    counted too.
     """
-    colons = _expected_colons(value, 1)
-    if isinstance(frame, str):
-        if "\\u003" in frame:
-            _read_again(frame)
-        elif frame.count(":") != colons:
-            raise DuplicateKeyError
-    elif b"\\u003" in frame:
-        _read_again(frame.decode())
-    elif frame.count(b":") != colons:
+    again = orjson.dumps(value)
+    if text == again:
+        return
+    colons = text.count(b":")
+    if b"\\u003" in text:
+        escapes = text.replace(b"\\\\", b"")  # in which each backslash begins one
+        colons += escapes.count(b"\\u003a") + escapes.count(b"\\u003A")
+    if colons != again.count(b":"):
         raise DuplicateKeyError
 
 
-def _read_again(text: str) -> None:
-    try:
-        json.loads(text, object_pairs_hook=_refuse_duplicates)
-    except RecursionError:
-        # What orjson kept is not nested so deep, so this is what it dropped: a key's first value.
-        raise DuplicateKeyError from None
-
-
-def _refuse_duplicates(pairs: list[tuple[str, Any]]) -> Json:
-    value = dict(pairs)
-    if len(value) != len(pairs):
-        raise DuplicateKeyError
-    return value
+def _check_values(frame: Json) -> None:
+    """Refuse what is too deep, too much or too large, level by level."""
+    level: list[Any] = [frame]
+    containers = 0
+    item: object
+    for _ in range(MAX_DEPTH):
+        containers += len(level)
+        if containers > MAX_CONTAINERS:
+            raise FieldError(f"expected at most {MAX_CONTAINERS} objects and arrays")
+        inner: list[Any] = []
+        for container in level:
+            if type(container) is dict:
+                if container and max(map(len, cast("Json", container))) > MAX_FIELD_NAME_CHARS:
+                    raise FieldError(f"expected names of at most {MAX_FIELD_NAME_CHARS} characters")
+                items: Iterable[Any] = cast("Json", container).values()
+            else:
+                items = container
+            for item in items:
+                kind = type(item)
+                if kind is dict or kind is list:
+                    inner.append(item)
+                elif isinstance(item, float) and not -_MAX_NUMBER < item < _MAX_NUMBER:
+                    raise FieldError("expected no number beyond 64 bits")
+        if not inner:
+            return
+        level = inner
+    raise FieldError(f"expected at most {MAX_DEPTH} levels of nesting")
 
 
 def _bad(detail: str, value: Json | None = None) -> DecodeError:
@@ -257,7 +260,7 @@ def _id_of(value: Json) -> int | None:
     return found if type(found) is int and 0 <= found <= MAX_UINT32 else None
 
 
-def _decode(frame: str | bytes, table: Mapping[str, tuple[Structure, type[T]]]) -> T:
+def _decode(frame: str | bytes, table: Mapping[str, _Decoder[T]]) -> T:
     """Object, then `type`, then fields: each step may rely on the one before."""
     try:
         value = orjson.loads(frame)
@@ -265,22 +268,28 @@ def _decode(frame: str | bytes, table: Mapping[str, tuple[Structure, type[T]]]) 
         raise _bad("not a JSON text") from None
     if not _is_object(value):
         raise _bad("expected an object")
+    tag = value.get("type")
+    decoder = table.get(tag) if type(tag) is str else None
+    message = None if decoder is None or decoder.by_hand is None else decoder.by_hand(value)
+    text = frame.encode() if isinstance(frame, str) else frame
     try:
-        _check_text(frame, value)
+        if message is None:
+            _check_inside(text, value, _NO_NAMES if decoder is None else decoder.names)
+        _check_keys(text, value)
     except DuplicateKeyError:
         raise _bad("expected no key twice in one object") from None
     except FieldError as error:
         raise _bad(str(error), value) from None
-    tag = value.get("type")
+    if message is not None:
+        return message
     if type(tag) is not str:
         raise _bad("expected a string @ $.type", value)
-    if tag not in table:
+    if decoder is None:
         raise DecodeError(ErrorCode.UNKNOWN_TYPE, "unknown type", _id_of(value))
-    structure, kind = table[tag]
     try:
-        return cast("T", structure(value, kind))
+        return cast("T", decoder.structure(value, decoder.kind))
     except (ValueError, KeyError):
-        raise _bad(_explain(value, kind), value) from None
+        raise _bad(_explain(value, decoder.kind), value) from None
 
 
 # Encoding.
@@ -314,6 +323,7 @@ def _encoders() -> dict[type[Any], Callable[[Any], Json]]:
         return _encoder(kind, converter)
 
     converter.register_unstructure_hook_factory(attrs.has, encoder)
+    converter.register_unstructure_hook(Message, message_to_json)
     return {kind: converter.get_unstructure_hook(kind) for kind in TAGS}
 
 
@@ -337,6 +347,10 @@ class JsonCodec:
     def encode(self, message: Command | Answer) -> bytes:
         """See `Codec.encode`. `message` is taken at its word: its ranges are not checked again."""
         return orjson.dumps(_ENCODERS[type(message)](message))
+
+    def encode_ack(self, message: Message, id: int, *, status: int, duplicate: bool) -> bytes:
+        """See `Codec.encode_ack`."""
+        return ack_text(message, id, status=status, duplicate=duplicate).encode()
 
 
 JSON_CODEC: Final[Codec] = JsonCodec()

@@ -29,19 +29,27 @@ MAX_LABEL_CHARS = 200
 MAX_DEPTH = 16
 """Deepest nesting of a frame. Version 1 needs three; the rest is room for fields to come."""
 
+MAX_CONTAINERS = 4096
+"""Objects and arrays of a frame. The largest answer has 1,000; the rest is room, and a bound for
+what one frame may cost its reader."""
+
+MAX_FIELD_NAME_CHARS = 100
+"""Longest name of a field, also of one that nobody knows."""
+
 MAX_HISTORY_MESSAGES = 1000
 """Largest `limit` of a HISTORY; a node may answer with fewer."""
 
 DEFAULT_HISTORY_MESSAGES = 50
 
 MAX_PUBLISHES_IN_FLIGHT = 64
-"""PUBLISHes of one connection waiting for their ACK; beyond it the node stops reading."""
+"""Commands of one connection without an answer; beyond it the node stops reading."""
 
 MAX_PUBLISH_BYTES_IN_FLIGHT = 256 * 1024
-"""Their content together, in bytes; beyond it the node stops reading."""
+"""Their frames together, in bytes; beyond it the node stops reading."""
 
 MAX_ROOMS_PER_CONNECTION = 100
 """Rooms one connection may be in; one more is ERROR 106."""
 
 MAX_ERRORS_IN_A_ROW = 8
-"""Frames in a row that could not be decoded before the connection is closed with 4509."""
+"""Frames in a row that could not be decoded, or were a bad request, before the connection is closed
+with 4509."""

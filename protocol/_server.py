@@ -19,6 +19,12 @@ class ServerMachine:
         codec: What the handshake agreed on.
     """
 
+    __slots__ = (
+        "_errors_in_a_row",
+        "_ready",
+        "codec",
+    )
+
     def __init__(self, codec: Codec) -> None:
         self.codec = codec
         self._ready = False
@@ -35,17 +41,18 @@ class ServerMachine:
         try:
             command = self.codec.decode_command(frame)
         except DecodeError as error:
-            self._errors_in_a_row += 1
-            if self._errors_in_a_row >= MAX_ERRORS_IN_A_ROW:
-                return CloseCode.TOO_MANY_ERRORS
-            return Error.of(error.code, id=error.id)
-        self._errors_in_a_row = 0
-        if isinstance(command, Heartbeat):
-            return command
+            return self._wrong(error.code, error.id)
         if isinstance(command, Auth) and self._ready:
-            return Error.of(ErrorCode.BAD_REQUEST, id=command.id)
-        if not isinstance(command, Auth) and not self._ready:
+            return self._wrong(ErrorCode.BAD_REQUEST, command.id)
+        if not self._ready and not isinstance(command, Auth | Heartbeat):
             return CloseCode.BAD_REQUEST
         if isinstance(command, History) and command.before and command.since:
-            return Error.of(ErrorCode.BAD_REQUEST, id=command.id)
+            return self._wrong(ErrorCode.BAD_REQUEST, command.id)
+        self._errors_in_a_row = 0
         return command
+
+    def _wrong(self, code: ErrorCode, id: int | None) -> Error | CloseCode:
+        self._errors_in_a_row += 1
+        if self._errors_in_a_row >= MAX_ERRORS_IN_A_ROW:
+            return CloseCode.TOO_MANY_ERRORS
+        return Error.of(code, id=id)

@@ -5,8 +5,9 @@ from typing import Final
 
 from greenroom.protocol._codec import Codec, pick_codec
 from greenroom.protocol._json import JSON_CODEC
+from greenroom.protocol._protobuf import PROTOBUF_CODEC
 
-CODECS: Final[tuple[Codec, ...]] = (JSON_CODEC,)
+CODECS: Final[tuple[Codec, ...]] = (JSON_CODEC, PROTOBUF_CODEC)
 
 SUBPROTOCOLS: Final[tuple[str, ...]] = tuple(codec.subprotocol for codec in CODECS)
 """For the HTTP 400 that names ours."""

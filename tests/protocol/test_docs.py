@@ -1,12 +1,15 @@
 """`docs/protocol.md` says exactly what the tables and classes say."""
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
 
 import attrs
 import pytest
+from google.protobuf import text_format
 
 from greenroom.protocol import (
     ANSWERS,
@@ -14,6 +17,8 @@ from greenroom.protocol import (
     COMMANDS,
     ERRORS,
     JSON_CODEC,
+    PROTOBUF_CODEC,
+    SUBPROTOCOLS,
     TRANSITIONS,
     Auth,
     CloseCode,
@@ -24,8 +29,10 @@ from greenroom.protocol import (
 )
 from greenroom.protocol import _limits as sizes
 from greenroom.protocol._fields import IntRange
+from greenroom.protocol._protobuf import CLIENT_FRAME, SERVER_FRAME
 
-PAGE = (Path(__file__).parents[2] / "docs" / "protocol.md").read_text()
+DOCS = Path(__file__).parents[2] / "docs"
+PAGE = (DOCS / "protocol.md").read_text()
 RECORDS = {"Position": Position, "Member": Member, "Limits": Limits}
 MESSAGES = [(tag, kind, "client") for tag, kind in COMMANDS.items()] + [
     (tag, kind, "node") for tag, kind in ANSWERS.items()
@@ -88,21 +95,59 @@ def test_a_record_section_lists_its_fields_and_no_others(name: str, kind: type[A
     assert [line[: len(start)] for line, start in zip(described, expected, strict=True)] == expected
 
 
+def examples(language: str, text: str) -> list[str]:
+    """The text of each block of code in `language`."""
+    return re.findall(rf"^```{language}\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+
+
 @pytest.mark.parametrize(("tag", "kind", "sender"), MESSAGES)
-def test_a_message_has_an_example_that_decodes_to_it(
+def test_a_message_has_examples_that_decode_to_it_in_both_codecs(
     tag: str, kind: type[Any], sender: str
 ) -> None:
-    decode = JSON_CODEC.decode_command if sender == "client" else JSON_CODEC.decode_answer
-    examples = re.findall(
-        r"^```json\n(.*?)^```", section(f"{tag} ({sender})"), re.MULTILINE | re.DOTALL
+    def decode(codec: Any, frame: Any) -> Any:
+        return codec.decode_command(frame) if sender == "client" else codec.decode_answer(frame)
+
+    body = section(f"{tag} ({sender})")
+    in_json = [decode(JSON_CODEC, example) for example in examples("json", body)]
+    assert {type(message) for message in in_json} == {kind}
+    in_protobuf = examples("textproto", body)
+    assert [decode(PROTOBUF_CODEC, frame_bytes(example)) for example in in_protobuf] == in_json
+
+
+@pytest.mark.parametrize(("tag", "kind", "sender"), MESSAGES)
+def test_a_protobuf_example_says_in_text_what_its_bytes_say(
+    tag: str, kind: type[Any], sender: str
+) -> None:
+    frame_class = CLIENT_FRAME if sender == "client" else SERVER_FRAME
+    for example in examples("textproto", section(f"{tag} ({sender})")):
+        name, size = re.match(r"# (\w+), (\d+) bytes:\n", example).groups()  # type: ignore[union-attr]
+        frame = frame_bytes(example)
+        assert (name, int(size)) == (frame_class.DESCRIPTOR.name, len(frame))
+        # Without the comments: what follows the bytes is the whole message.
+        assert text_format.Parse(example, frame_class()) == frame_class.FromString(frame)
+
+
+def frame_bytes(example: str) -> bytes:
+    """What the comment above a frame in text format writes out."""
+    return bytes.fromhex(" ".join(re.findall(r"^# ([0-9a-f ]+)$", example, re.MULTILINE)))
+
+
+@pytest.mark.parametrize("language", ["json", "textproto"])
+def test_every_example_of_the_page_belongs_to_a_message(language: str) -> None:
+    found = [examples(language, section(f"{tag} ({sender})")) for tag, _, sender in MESSAGES]
+    assert PAGE.count(f"```{language}\n") == sum(map(len, found))
+
+
+def test_what_the_page_takes_from_the_code_is_up_to_date() -> None:
+    check = subprocess.run(
+        [sys.executable, DOCS / "generate_protocol.py", "--check"], capture_output=True, text=True
     )
-    assert examples
-    assert {type(decode(example)) for example in examples} == {kind}
+    assert check.returncode == 0, check.stderr
 
 
-def test_every_json_block_of_the_page_belongs_to_a_message() -> None:
-    blocks = sum(section(f"{tag} ({sender})").count("```json") for tag, _, sender in MESSAGES)
-    assert PAGE.count("```json") == blocks
+def test_the_page_names_each_subprotocol() -> None:
+    named = re.findall(r"^\| `(greenroom\.\S+)` \|", section("Handshake"), re.MULTILINE)
+    assert tuple(named) == SUBPROTOCOLS
 
 
 def test_every_frame_of_the_session_decodes_on_the_side_that_gets_it() -> None:

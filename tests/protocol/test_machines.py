@@ -25,6 +25,8 @@ from greenroom.protocol import (
 AUTH = '{"type":"AUTH","id":1,"token":"t"}'
 LEAVE = '{"type":"LEAVE","id":2,"room":"a"}'
 HEARTBEAT = '{"type":"HEARTBEAT","timestamp":5}'
+POSITION = '{"epoch":"e","offset":3}'
+BOTH_WAYS = f'{{"type":"HISTORY","id":4,"room":"a","before":{POSITION},"since":{POSITION}}}'
 
 
 def ready() -> ServerMachine:
@@ -62,6 +64,13 @@ def test_the_eighth_error_in_a_row_closes() -> None:
     assert machine.receive("x") is CloseCode.TOO_MANY_ERRORS
 
 
+@pytest.mark.parametrize("frame", [AUTH, BOTH_WAYS])
+def test_a_frame_that_could_be_read_and_makes_no_sense_counts_as_well(frame: str) -> None:
+    machine = ready()
+    assert [type(machine.receive(frame)) for _ in range(7)] == [Error] * 7
+    assert machine.receive(frame) is CloseCode.TOO_MANY_ERRORS
+
+
 def test_one_good_frame_starts_the_count_again() -> None:
     machine = ready()
     for frame in ["x"] * 7 + [HEARTBEAT] + ["x"] * 7:
@@ -69,9 +78,7 @@ def test_one_good_frame_starts_the_count_again() -> None:
 
 
 def test_history_both_ways_at_once_is_a_bad_request() -> None:
-    position = '{"epoch":"e","offset":3}'
-    frame = f'{{"type":"HISTORY","id":4,"room":"a","before":{position},"since":{position}}}'
-    assert ready().receive(frame) == Error.of(ErrorCode.BAD_REQUEST, id=4)
+    assert ready().receive(BOTH_WAYS) == Error.of(ErrorCode.BAD_REQUEST, id=4)
 
 
 class ServerAgainstNaiveModel(RuleBasedStateMachine):
@@ -94,12 +101,16 @@ class ServerAgainstNaiveModel(RuleBasedStateMachine):
 
     @rule(frame=st.sampled_from([AUTH, LEAVE, HEARTBEAT, '{"type":"TYPING","room":"a"}']))
     def good(self, frame: str) -> None:
-        self.errors = 0
         expected: Any = JSON_CODEC.decode_command(frame)
         if isinstance(expected, Auth) and self.is_ready:
+            self.errors += 1
             expected = Error.of(ErrorCode.BAD_REQUEST, id=1)
+            if self.errors >= 8:
+                expected = CloseCode.TOO_MANY_ERRORS
         elif isinstance(expected, Leave | Typing) and not self.is_ready:
             expected = CloseCode.BAD_REQUEST
+        else:
+            self.errors = 0
         assert self.machine.receive(frame) == expected
 
 

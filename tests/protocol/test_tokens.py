@@ -11,7 +11,18 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from greenroom.protocol import TokenError, TokenExpired, TokenInvalid, issue_token, verify_token
+from greenroom.protocol import (
+    Claims,
+    KeySet,
+    TokenError,
+    TokenExpired,
+    TokenInvalid,
+    TokenRules,
+    hmac_key,
+    issue_token,
+    verify_token,
+    verify_with_keys,
+)
 
 SECRET = "s" * 32
 NOW = 1_717_036_800.0
@@ -71,6 +82,16 @@ def test_an_expired_token_of_another_issuer_is_invalid_not_expired() -> None:
         {**GOOD, "jti": 7},
         {**GOOD, "jti": ["t1"]},
         {**GOOD, "aud": "somebody else"},
+        {**GOOD, "rooms": None},
+        {**GOOD, "rooms": ["team:red"]},
+        {**GOOD, "rooms": {"": ["join"]}},
+        {**GOOD, "rooms": {"team:red": "join"}},
+        {**GOOD, "rooms": {"team:red": ["join", "join"]}},
+        {**GOOD, "rooms": {"team:red": ["moderate"]}},
+        {**GOOD, "rooms": {"team:red": [["join"]]}},
+        {**GOOD, "rooms": {"team:*:a": ["join"]}},
+        {**GOOD, "rooms": {"team red": ["join"]}},
+        {**GOOD, "rooms": {"a" * 101: ["join"]}},
     ],
 )
 def test_a_signed_token_without_what_it_must_say_is_invalid(claims: dict[str, Any]) -> None:
@@ -171,3 +192,82 @@ def test_a_time_whose_milliseconds_no_client_could_read_is_refused(expires: floa
 def test_the_last_readable_time_is_taken() -> None:
     claims = verify_token(signed({**GOOD, "exp": 2**53 // 1000}), secret=SECRET, now=NOW)
     assert claims.expires_at * 1000 < 2**53
+
+
+# What tokens have to say besides.
+
+KEYS = KeySet((hmac_key(SECRET),))
+
+
+def judged(claims: dict[str, Any], *, now: float = NOW, **rules: Any) -> Claims:
+    return verify_with_keys(signed(claims), keys=KEYS, now=now, rules=TokenRules(**rules))
+
+
+def test_the_leeway_makes_a_token_good_for_longer() -> None:
+    """And what it says of its end goes with it, as a connection is ended then."""
+    claims = judged(GOOD, now=NOW + 69.9, leeway_seconds=10)
+    assert claims.expires_at == NOW + 70
+    with pytest.raises(TokenExpired):
+        judged(GOOD, now=NOW + 70, leeway_seconds=10)
+
+
+def test_the_leeway_makes_a_token_good_sooner() -> None:
+    early = {**GOOD, "nbf": NOW + 10, "iat": NOW + 10}
+    assert judged(early, leeway_seconds=10).issued_at == NOW + 10
+    with pytest.raises(TokenInvalid, match="not valid yet"):
+        judged(early, leeway_seconds=9.9)
+
+
+def test_iat_may_be_ten_seconds_ahead_besides_the_leeway() -> None:
+    assert judged({**GOOD, "iat": NOW + 10}).issued_at == NOW + 10
+    assert judged({**GOOD, "iat": NOW + 15}, leeway_seconds=5).issued_at == NOW + 15
+    for ahead, leeway in ((10.1, 0.0), (15.1, 5.0)):
+        with pytest.raises(TokenInvalid, match="in the future"):
+            judged({**GOOD, "iat": NOW + ahead}, leeway_seconds=leeway)
+
+
+def test_with_a_leeway_too_no_end_is_beyond_what_a_client_can_read() -> None:
+    last = 2**53 // 1000
+    assert judged({**GOOD, "exp": last}, leeway_seconds=300).expires_at * 1000 < 2**53
+
+
+@pytest.mark.parametrize("leeway", [-1, 300.1, float("nan"), float("inf")])
+def test_the_leeway_is_bounded(leeway: float) -> None:
+    with pytest.raises(ValueError, match="leeway_seconds"):
+        TokenRules(leeway_seconds=leeway)
+
+
+def test_the_longest_life_allows_for_rounding_by_a_second() -> None:
+    long = {"sub": "ada", "iat": NOW, "exp": NOW + 61}
+    assert judged(long, max_lifetime_seconds=60).subject == "ada"
+    with pytest.raises(TokenInvalid, match="longer than allowed"):
+        judged({**long, "exp": NOW + 61.1}, max_lifetime_seconds=60)
+
+
+@pytest.mark.parametrize("aud", ["chat", ["chat"], ["mail", "chat"]])
+def test_an_audience_is_one_text_or_a_list(aud: Any) -> None:
+    claims = judged({**GOOD, "aud": aud}, audience=("talk", "chat"))
+    assert "chat" in claims.audience
+
+
+def test_an_issuer_is_named_among_the_claims_also_where_none_is_asked_for() -> None:
+    assert judged({**GOOD, "iss": "https://one.example"}).issuer == "https://one.example"
+    assert judged(GOOD).issuer is None
+
+
+def test_an_issued_token_says_the_fraction_of_its_second() -> None:
+    """What was issued just before a revocation can be told from what was issued just after."""
+    moments = [NOW + 0.0001, NOW + 0.0002]
+    tokens = [issue_token("ada", secret=SECRET, now=at, lifetime_seconds=60) for at in moments]
+    assert [
+        verify_token(token, secret=SECRET, now=NOW + 1).issued_at for token in tokens
+    ] == moments
+
+
+def test_an_issued_token_may_say_who_gave_it_and_whom_for() -> None:
+    token = issue_token(
+        "ada", secret=SECRET, now=NOW, lifetime_seconds=60, issuer="me", audience="chat"
+    )
+    rules = TokenRules(issuer=("me",), audience=("chat",))
+    claims = verify_with_keys(token, keys=KEYS, now=NOW, rules=rules)
+    assert (claims.issuer, claims.audience) == ("me", ("chat",))
