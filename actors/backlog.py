@@ -74,7 +74,7 @@ class Backlog:
 
     def add_store(self, messages: Sequence[NewMessage], reply_to: ReplyTo, *, now: float) -> bool:
         """Queue a batch; False if there is no room for it."""
-        size = sum(len(message.content.encode()) for message in messages)
+        size = sum([len(message.content.encode()) for message in messages])
         if self._messages + len(messages) > self._limits.backlog_messages:
             return False
         if self._bytes + size > self._limits.backlog_bytes:

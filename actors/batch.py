@@ -1,6 +1,7 @@
 """One batch on its way to the members of a room: encoded once, written once per member."""
 
 from collections.abc import Hashable, Sequence
+from itertools import accumulate
 from typing import Generic, TypeVar
 
 from greenroom.actors.frames import frame_of
@@ -19,10 +20,8 @@ class Batch(Generic[S]):
     """
 
     __slots__ = (
-        "_frames",
-        "_joined",
-        "_sender_set",
-        "_senders",
+        "_encoded",
+        "_own",
         "epoch",
         "first",
         "last",
@@ -34,34 +33,40 @@ class Batch(Generic[S]):
         self.epoch = messages[0].epoch
         self.first = messages[0].offset
         self.last = messages[-1].offset
-        self._senders = senders
-        self._sender_set = frozenset(senders)
-        self._frames: dict[str, list[bytes]] = {}  # {subprotocol: one frame a message}
-        self._joined: dict[str, bytes] = {}  # {subprotocol: the whole batch as one write}
+        self._own: dict[S, list[int]] = {}  # {sender: which it said, in order}
+        for number, sender in enumerate(senders):
+            if sender is not None:
+                self._own.setdefault(sender, []).append(number)
+        # {subprotocol: (the whole batch as one write, where each frame in it begins, and the end)}
+        self._encoded: dict[str, tuple[bytes, list[int]]] = {}
 
     def write_for(self, member: S, codec: Codec, *, next_offset: int) -> tuple[bytes, int]:
         """The bytes for one member and how many messages they hold.
 
         The member's own messages and those below its `next_offset` are left out.
         """
-        name = codec.subprotocol
-        if next_offset <= self.first and member not in self._sender_set:
-            joined = self._joined.get(name)
-            if joined is None:
-                joined = self._joined[name] = b"".join(self._encoded(codec))
-            return joined, len(self.messages)
-        wanted = [
-            frame
-            for frame, message, sender in zip(
-                self._encoded(codec), self.messages, self._senders, strict=True
-            )
-            if sender is not member and message.offset >= next_offset
-        ]
-        return b"".join(wanted), len(wanted)
+        own: Sequence[int] = self._own.get(member, ())
+        known = next_offset - self.first
+        if known > 0:
+            own = [number for number in own if number >= known]
+        else:
+            known = 0
+        count = len(self.messages) - known - len(own)
+        if count <= 0:  # nothing is encoded for nobody: one who talks to itself
+            return b"", 0
+        joined, begins = self._encoded.get(codec.subprotocol) or self._encode(codec)
+        if count == len(self.messages):
+            return joined, count
+        begin = begins[known]
+        pieces: list[bytes] = []
+        for number in own:
+            pieces.append(joined[begin : begins[number]])
+            begin = begins[number + 1]
+        pieces.append(joined[begin:])
+        return b"".join(pieces), count
 
-    def _encoded(self, codec: Codec) -> list[bytes]:
-        frames = self._frames.get(codec.subprotocol)
-        if frames is None:
-            frames = [frame_of(codec, message) for message in self.messages]
-            self._frames[codec.subprotocol] = frames
-        return frames
+    def _encode(self, codec: Codec) -> tuple[bytes, list[int]]:
+        frames = [frame_of(codec, message) for message in self.messages]
+        begins = list(accumulate(map(len, frames), initial=0))
+        encoded = self._encoded[codec.subprotocol] = b"".join(frames), begins
+        return encoded

@@ -4,6 +4,7 @@ from typing import Any
 
 import attrs
 
+from greenroom.actors.callback_feed import CallbackFeed
 from greenroom.actors.services import Services
 from greenroom.supervisor import Ref, Supervisor
 
@@ -15,6 +16,8 @@ class Cast:
     services: Services
     registry: Ref[Any]  # Any here and below: each module knows what its peers understand
     archive: Ref[Any]
+    doorkeeper: Ref[Any]
+    callbacks: CallbackFeed
     rooms: Supervisor
     """Children: one actor a room, its id the room's name."""
     connections: Supervisor
@@ -27,6 +30,8 @@ def cast_of(node: Supervisor, services: Services) -> Cast:
         services=services,
         registry=node.ref("registry"),
         archive=node.ref("archive"),
+        doorkeeper=node.ref("doorkeeper"),
+        callbacks=CallbackFeed(node, services),
         rooms=node.supervisor("rooms"),
         connections=node.supervisor("connections"),
     )

@@ -1,63 +1,33 @@
 """A connection: one actor for one client, from the WebSocket handshake to the last byte.
 
-The path in: socket -> trio-websocket (behind `websocket.converse`, the fence) -> this inbox ->
-a command -> its room. The path out: a room, or this actor -> the outbox -> socket.
+The path in: socket -> `intake`, which reads and cuts -> `dialogue`, which obeys at once -> a room's
+inbox. What has to wait for somebody (AUTH, JOIN, HISTORY) stands in line instead, and everything
+behind it too; this actor works that off between two messages of its inbox. The path out: a room, or
+this actor -> the outbox -> socket.
 """
 
 import logging
+import math
+from contextlib import suppress
 from typing import Final
 
 import trio
 
-from greenroom.actors.attendance import Attendance
 from greenroom.actors.cast import Cast
-from greenroom.actors.connection_messages import (
-    AuthOverdue,
-    Beat,
-    ConnectionMessage,
-    Ended,
-    Expired,
-    ExpiryNear,
-    FrameIn,
-    Opened,
-    Opening,
-    RejoinSoon,
-)
-from greenroom.actors.frames import close_frame, frame_of
-from greenroom.actors.identity import Identity, Rejected, identify
+from greenroom.actors.connection_messages import ConnectionMessage, Opening, WorkWaits
+from greenroom.actors.dialogue import Dialogue
+from greenroom.actors.ending import Ending
+from greenroom.actors.frame_reader import FrameReader
+from greenroom.actors.frames import close_frame
+from greenroom.actors.intake import Intake
 from greenroom.actors.liveness import Liveness
 from greenroom.actors.outbox import Outbox
-from greenroom.actors.websocket import converse, size_of
+from greenroom.actors.roll import Visitor
+from greenroom.actors.sessions import is_goodbye
+from greenroom.actors.websocket import shake_hands
 from greenroom.actors.window import Ticket, Window
-from greenroom.protocol import (
-    Answer,
-    Auth,
-    CloseCode,
-    Command,
-    Drain,
-    Error,
-    Heartbeat,
-    History,
-    Join,
-    Leave,
-    Presence,
-    Publish,
-    Pulse,
-    Refresh,
-    RefreshOk,
-    ServerMachine,
-    State,
-    TokenExpiring,
-    Typing,
-)
-from greenroom.supervisor import (
-    ChildSpec,
-    Completion,
-    Down,
-    Inbox,
-    Restart,
-    Timer,
-)
+from greenroom.protocol import CloseCode, Codec, Command, Pulse
+from greenroom.supervisor import ChildSpec, Completion, Inbox, InboxFull, Restart
 
 log = logging.getLogger("greenroom.actors.connection")
 
@@ -65,7 +35,7 @@ REFUSED_SECONDS: Final = 0.5
 """For the HTTP answer to a client that gets no WebSocket; it has had its time."""
 
 INBOX_CAPACITY: Final = 100
-"""64 commands, and a few words from elsewhere. Full: our own reader waits; nobody else does."""
+"""Words from elsewhere, which are few: what the client says does not come this way."""
 
 
 def connection_spec(
@@ -82,6 +52,7 @@ def connection_spec(
         restart=Restart.TEMPORARY,
         shutdown_seconds=cast.services.limits.close_seconds + 1.0,
         inbox_capacity=INBOX_CAPACITY,
+        dead_letters=False,  # all that comes is for its client, who is gone then
     )
 
 
@@ -94,8 +65,10 @@ async def connection(
     task_status: trio.TaskStatus[None],
 ) -> None:
     """Converse with the client until one side has enough, then close within bounds. Start here."""
-    async with trio.open_nursery() as nursery:  # for the outbox's flusher alone: it goes last
+    # Holds the outbox's flusher, which has a grace of its own; its scope is the conversation's.
+    async with trio.open_nursery() as nursery:
         host = Host(inbox, stream, opening, cast, nursery)
+        cast.services.roll.enter(inbox.ref.id, host)
         task_status.started()
         try:
             await host.serve()
@@ -104,13 +77,42 @@ async def connection(
             raise
         finally:
             host.end(CloseCode.SHUTDOWN)  # unless there is a reason already
-            with inbox.grace():
-                await host.part()
-            nursery.cancel_scope.cancel()
+            try:
+                with inbox.grace():
+                    await host.part()
+            finally:
+                # Not before: until then its session may be one that comes back, or not.
+                cast.services.bearers.forget(inbox.ref)
+                cast.services.roll.leave(inbox.ref.id)
+                host.dissolve()
 
 
 class Host:
     """One client's whole visit."""
+
+    __slots__ = (
+        "_address",
+        "_beat_slot",
+        "_cast",
+        "_conversation",
+        "_crash",
+        "_dialogue",
+        "_dissolved",
+        "_farewell",
+        "_inbox",
+        "_intake",
+        "_limits",
+        "_line",
+        "_liveness",
+        "_outbox",
+        "_peer",
+        "_reader",
+        "_rung",
+        "_services",
+        "_since",
+        "_token",
+        "_window",
+    )
 
     def __init__(
         self,
@@ -122,11 +124,15 @@ class Host:
     ) -> None:
         limits = cast.services.limits
         self._inbox = inbox
-        self._opening = opening
+        self._peer = opening.peer
+        self._address = opening.address
+        self._token = opening.token
+        self._since = cast.services.now_ms()
         self._cast = cast
         self._services = cast.services
         self._limits = limits
-        self._conversation = trio.CancelScope()
+        self._conversation = nursery.cancel_scope
+        self._conversation.deadline = opening.handshake_until
         self._farewell: bytes | None = None  # what `part` sends last; None: not ending yet
         self._outbox = Outbox(
             stream,
@@ -136,214 +142,272 @@ class Host:
             max_age_seconds=limits.outbox_seconds,
             max_unframed_bytes=2 * limits.max_frame_bytes,
             on_slow=lambda: self.end(CloseCode.SLOW_CONSUMER),
-            on_flood=lambda: self.end(CloseCode.MESSAGE_TOO_BIG),
+            on_flood=lambda: self.end(CloseCode.RATE_LIMITED),
             grace=inbox.grace,
         )
         self._liveness = Liveness(limits, now=trio.current_time())
         self._window = Window(
             max_commands=limits.in_flight_publishes,
-            max_bytes=limits.in_flight_bytes,
+            max_bytes=min(limits.in_flight_bytes, limits.max_frame_bytes_before_auth),
             on_stop=self._reading_stopped,
             on_go=self._reading_goes_on,
         )
-        self._machine: ServerMachine | None = None  # None until the handshake is done
-        self._attendance: Attendance | None = None  # None until AUTH
-        self._identity: Identity | None = None  # None until AUTH
-        self._beating: Timer | None = None
+        self._reader = FrameReader(
+            limits.max_frame_bytes_before_auth, max_seconds=limits.message_seconds
+        )
+        self._intake = Intake(
+            self._outbox,
+            self._window,
+            cast.services.readiness,
+            self._reader,
+            on_frames=self._on_frames,
+            on_message=self._on_message,
+            on_end=self._wait_in_line,
+            on_crash=self._on_crash,
+        )
+        # What has to wait, oldest first; the first one is under way. Bounded by the window, as each
+        # message has a ticket; behind an ending there is nothing.
+        self._line: list[tuple[str | bytes | Command, Ticket] | Ending] = []
+        self._rung = False  # whether `_work_off` is due
+        self._crash: Exception | None = None  # raised while a message was obeyed at once
+        self._dialogue: Dialogue | None = None  # None until the handshake is done
+        self._beat_slot: int | None = None  # among the services' beats
+        self._dissolved = False  # then `_outbox`, `_window` and `_intake` are gone
 
     # From the first byte to the last.
 
     async def serve(self) -> None:
-        """Read and handle until `end` is called."""
-        with self._conversation:
+        """Shake hands, then obey until `end` is called."""
+        codec = await shake_hands(self._outbox, self._reader)
+        if isinstance(codec, Ending):
+            self._over(codec)
+            return
+        self._conversation.deadline = math.inf
+        dialogue = self._open(codec)
+        if self._intake.needs_task:
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._read)
-                async for message in self._inbox:
-                    await self._handle(message)
-                    if self._farewell is not None:
-                        break  # `end` has cancelled us, but receiving need not be a checkpoint
+                nursery.start_soon(self._intake.read)
+                await self._serve_inbox(dialogue)
+        else:
+            await self._serve_inbox(dialogue)
 
-    def end(self, code: CloseCode | None, *, instead: bytes = b"") -> None:
+    def _open(self, codec: Codec) -> Dialogue:
+        self._dialogue = dialogue = Dialogue(
+            self._inbox,
+            self._cast,
+            codec,
+            self._outbox,
+            self._liveness,
+            address=self._address,
+            token=self._token,
+            end=self.end,
+            throw_out=self.throw_out,
+            on_auth=self._on_auth,
+            on_echo=self._on_echo,
+            on_stuck=self._ring,
+        )
+        self._token = None
+        self._arm_beat()
+        self._intake.go_on()
+        return dialogue
+
+    async def _serve_inbox(self, dialogue: Dialogue) -> None:
+        async for message in self._inbox:
+            self._services.bearers.enforce()
+            match message:
+                case WorkWaits():
+                    pass
+                case Completion(label=go_on):
+                    await go_on(message)
+                case _:
+                    await dialogue.handle(message)
+            if self._rung and self._farewell is None:
+                await self._work_off(dialogue)
+            if self._farewell is not None:
+                break  # `end` has cancelled us, but receiving need not be a checkpoint
+
+    def end(
+        self, code: CloseCode | None, *, instead: bytes = b"", heard: int | None = None
+    ) -> None:
         """Stop conversing; the first call decides what the client is told.
 
-        May be called from anywhere: by a room, when the outbox finds the client too slow.
+        May be called from anywhere: by a room, when the outbox finds the client too slow; by the
+        registry, when another connection takes up the session.
         """
         if self._farewell is None:
-            opened = self._machine is not None
+            opened = self._dialogue is not None
             self._farewell = close_frame(code, code.reason) if opened and code else instead
             self._liveness.ended(code)
+            goodbye = is_goodbye(said=code, heard=heard)
+            if self._dialogue is not None:
+                self._dialogue.close(goodbye=goodbye)
             log.debug("connection %s ends: %s", self._inbox.ref.id, code.reason if code else "")
-        self._outbox.seal()
-        self._conversation.cancel()
+        if not self._dissolved:
+            self._disarm_beat()
+            self._intake.stop()
+            self._outbox.seal()
+            self._conversation.cancel()
+
+    def throw_out(self, code: CloseCode) -> None:
+        """As `end`, of a client whose token is good no more, and whose outbox was silenced for it.
+
+        Where the connection is ending already, its session still does not come back.
+        """
+        if self._dialogue is not None and is_goodbye(said=code, heard=None):
+            self._dialogue.close(goodbye=True)
+        self.end(code)
+
+    @property
+    def user(self) -> str | None:
+        """Who it is; None before AUTH."""
+        return None if self._dialogue is None else self._dialogue.user
+
+    def look(self) -> Visitor | None:
+        """Describe the visit, for operators; None once it is over."""
+        if self._dissolved:
+            return None
+        return Visitor(
+            connection=self._inbox.ref.id,
+            address=self._address,
+            since=self._since,
+            user=self.user,
+            rooms=() if self._dialogue is None else self._dialogue.rooms,
+            waiting_bytes=self._outbox.waiting_bytes,
+        )
 
     async def part(self) -> None:
-        """Close gates, say goodbye, close the socket: within `close_seconds`."""
-        if self._attendance is not None:
-            self._attendance.close()
-        seconds = self._limits.close_seconds if self._machine else REFUSED_SECONDS
+        """Say goodbye, close the socket: within `close_seconds`."""
+        self._line.clear()  # for the same reason as in `Intake.stop`
+        seconds = self._limits.close_seconds if self._dialogue else REFUSED_SECONDS
         await self._outbox.finish(self._farewell or b"", seconds=seconds)
 
-    async def _read(self) -> None:
-        ending = await converse(
-            self._outbox,
-            self._limits,
-            handshake_until=self._opening.handshake_until,
-            on_open=lambda codec: self._inbox.ref.tell(Opened(codec)),
-            on_frame=self._on_frame,
-        )
-        await self._inbox.ref.tell(Ended(ending))
+    def dissolve(self) -> None:
+        """Let go of the parts, after `part`: they refer back here, to say what happens to them.
 
-    async def _on_frame(self, frame: str | bytes) -> None:
-        ticket = self._window.open(size_of(frame))
-        await self._inbox.ref.tell(FrameIn(frame, ticket))
-        await self._window.wait_room()
+        So the last who knows of it frees all of it, and nothing is left to the garbage collector,
+        at whose looks everybody stands still.
+        """
+        self._dissolved = True
+        if self._dialogue is not None:
+            self._dialogue.dissolve()
+            self._dialogue = None
+        self._crash = None
+        del self._outbox, self._window, self._intake
 
-    # What comes in.
+    def _over(self, ending: Ending) -> None:
+        if ending.detail:
+            log.debug("client %s: %.200s", self._peer, ending.detail)
+        self.end(ending.close, instead=ending.answer, heard=ending.heard)
 
-    async def _handle(self, message: ConnectionMessage) -> None:
-        match message:
-            case FrameIn(frame, ticket):
-                await self._take(frame, ticket)
-            case Completion(label=go_on):
-                await go_on(message)
-            case Beat():
-                self._beat()
-            case Down():
-                await self._peer_down(message)
-            case RejoinSoon(room):
-                await self._rooms.rejoin(room)
-            case Opened(codec):
-                self._machine = ServerMachine(codec)
-                self._inbox.send_after(self._limits.auth_seconds, AuthOverdue())
-                self._beat()
-            case Ended(ending):
-                if ending.detail:
-                    log.debug("client %s: %.200s", self._opening.peer, ending.detail)
-                self.end(ending.close, instead=ending.answer)
-            case AuthOverdue():
-                if self._attendance is None:
-                    self.end(CloseCode.NO_AUTH)
-            case ExpiryNear():
-                self._say(TokenExpiring(expires=self._known.expires_ms))
-            case Expired():
-                self.end(CloseCode.TOKEN_EXPIRED)
-            case Drain():
-                self._say(message)
-            case _:
-                raise TypeError(f"a connection does not understand {message!r}")
+    # What the client says.
 
-    async def _take(self, frame: str | bytes, ticket: Ticket) -> None:
-        assert self._machine is not None  # noqa: S101 - Opened comes before the first frame
-        if self._liveness.state is State.UNREACHABLE:
-            self._liveness.heard(self._outbox.last_received_at)
-        match self._machine.receive(frame):
-            case CloseCode() as code:
-                self.end(code)
-            case Error() as error:
-                self._say(error)
-                ticket.done()
-            case command:
-                await self._obey(command, ticket)
+    def _on_frames(self, came: int) -> int:
+        dialogue = self._dialogue
+        assert dialogue is not None  # noqa: S101 - reading begins with it
+        return dialogue.pay_frames(came)
 
-    async def _obey(self, command: Command, ticket: Ticket) -> None:
-        match command:
-            case Publish():
-                await self._rooms.publish(command, ticket)
-                return
-            case Join():
-                await self._rooms.join(command, ticket)
-                return
-            case History():
-                await self._rooms.history(command, ticket)
-                return
-            case Presence():
-                await self._rooms.presence(command, ticket)
-                return
-            case Leave():
-                await self._rooms.leave(command)
-            case Typing():
-                await self._rooms.typing(command)
-            case Heartbeat():
-                if command.echo is None:
-                    now = self._services.now_ms()
-                    self._say(Heartbeat(timestamp=now, echo=command.timestamp))
-            case Auth():
-                await self._authenticate(command)
-            case Refresh():
-                self._refresh(command)
-        ticket.done()
-
-    @property
-    def _rooms(self) -> Attendance:
-        assert self._attendance is not None  # noqa: S101 - the machine lets nothing by before AUTH
-        return self._attendance
-
-    def _say(self, answer: Answer) -> None:
-        if self._machine is not None:
-            self._outbox.push(frame_of(self._machine.codec, answer))
-
-    # Who it is.
-
-    async def _authenticate(self, command: Auth) -> None:
-        assert self._machine is not None  # noqa: S101 - it has just let AUTH by
-        identity = await identify(self._inbox, self._cast, command.token)
-        if isinstance(identity, Rejected):
-            self._say(Error.of(identity.error, id=command.id))
-            self.end(identity.close)
+    def _on_message(self, frame: str | bytes, ticket: Ticket) -> None:
+        """Obey at once, or let it wait in its turn. Called by the intake, in whatever task."""
+        if self._line:
+            self._line.append((frame, ticket))
             return
-        self._machine.authenticated()
-        self._liveness.authenticated()
-        self._identity = identity
-        self._attendance = Attendance(
-            self._inbox, self._cast, identity, self._machine.codec, self._outbox
-        )
-        if command.id is not None:
-            self._say(identity.auth_ok(command.id))
+        dialogue = self._dialogue
+        assert dialogue is not None  # noqa: S101 - reading begins with it
+        command = dialogue.hear(frame, ticket)
+        if command is not None and not dialogue.obey_now(command, ticket):
+            self._wait_in_line((command, ticket))
 
-    def _refresh(self, command: Refresh) -> None:
-        identity = self._known
-        rejected = identity.renew(command.token)
-        if rejected is not None:
-            self._say(Error.of(rejected.error, id=command.id))
-        elif command.id is not None:
-            self._say(RefreshOk(id=command.id, expires=identity.expires_ms))
+    def _on_auth(self) -> None:
+        """It is who it says: it may have all that is its own."""
+        self._reader.max_bytes = self._limits.max_frame_bytes
+        self._window.widen(self._limits.in_flight_bytes)
 
-    @property
-    def _known(self) -> Identity:
-        assert self._identity is not None  # noqa: S101 - the machine lets nothing by before AUTH
-        return self._identity
+    def _wait_in_line(self, item: tuple[Command, Ticket] | Ending) -> None:
+        self._line.append(item)
+        self._ring()
 
-    # Who is gone.
+    def _on_crash(self, error: Exception) -> None:
+        self._crash = error
+        self._ring()
 
-    async def _peer_down(self, down: Down) -> None:
-        if down.ref is self._cast.registry:
-            await self._known.announce_again()
-        elif self._attendance is not None:
-            await self._attendance.room_down(down)
+    def _ring(self) -> None:
+        """Have the actor work off what waits."""
+        if not self._rung and self._farewell is None:
+            self._rung = True
+            with suppress(InboxFull):  # then it is awake, and looks after each message
+                self._inbox.ref.tell_nowait(WorkWaits())
+
+    async def _work_off(self, dialogue: Dialogue) -> None:
+        """Do what could not be done at once, in this actor's own task, then read on.
+
+        Never waits for a place in the window: what gives one back may be in the inbox. Nor does it
+        take what comes meanwhile, so that the inbox has its turn whatever the client sends.
+        """
+        self._rung = False
+        if self._crash is not None:
+            raise self._crash
+        if dialogue.attendance is not None:
+            await dialogue.attendance.publishing.send_unsent()
+        for _ in range(len(self._line)):
+            if self._farewell is not None:
+                return
+            match self._line[0]:
+                case Ending() as ending:
+                    self._over(ending)
+                case (command, ticket):
+                    await dialogue.obey_in_turn(command, ticket)
+            del self._line[0]
+        if self._line:
+            self._ring()
+        elif self._farewell is None:
+            self._intake.go_on()
+
+    # How long it is silent.
 
     def _beat(self) -> None:
-        """Ask what the silence means, and come back when there may be more of it."""
+        """Ask what the silence means. Called in the task of all beats."""
+        self._beat_slot = None
+        try:
+            self._take_pulse()
+        except Exception as error:  # noqa: BLE001 - it is another actor's task that runs this
+            self._on_crash(error)
+
+    def _take_pulse(self) -> None:
         self._liveness.heard(self._outbox.last_received_at)
         match self._liveness.poll(trio.current_time()):
             case Pulse.GIVE_UP:
                 self.end(CloseCode.NO_HEARTBEAT)
-            case Pulse.SEND_HEARTBEAT:
-                self._say(Heartbeat(timestamp=self._services.now_ms()))
+            case Pulse.SEND_HEARTBEAT if self._dialogue is not None:
+                self._outbox.push(self._services.beats.heartbeat(self._dialogue.codec))
             case Pulse.UNREACHABLE:
-                log.debug("client %s is %s", self._opening.peer, self._liveness.state.name)
-            case Pulse.NOTHING:
+                log.debug("client %s is %s", self._peer, self._liveness.state.name)
+            case _:
                 pass
+        if self._farewell is None:
+            self._arm_beat()
+
+    def _on_echo(self) -> None:
+        """Ask at the time that the answer sets: saves the look when it would be UNREACHABLE."""
+        self._liveness.heard(self._outbox.last_received_at)
+        self._disarm_beat()
         self._arm_beat()
 
     def _arm_beat(self) -> None:
-        if self._beating is not None:
-            self._beating.cancel()
-        seconds = max(0.0, self._liveness.next_at - trio.current_time())
-        self._beating = self._inbox.send_after(seconds, Beat())
+        """Come back when there may be more silence."""
+        self._beat_slot = self._services.beats.call_at(self._liveness.next_at, self._beat)
+
+    def _disarm_beat(self) -> None:
+        if self._beat_slot is not None:
+            self._services.beats.forget(self._beat_slot, self._beat)
+            self._beat_slot = None
 
     def _reading_stopped(self) -> None:
         self._liveness.reading_stopped(trio.current_time())
 
     def _reading_goes_on(self) -> None:
-        self._liveness.reading_goes_on(trio.current_time())
-        self._arm_beat()
+        """The window has room again; called by whoever answered, so the reading is for later."""
+        if self._farewell is None:
+            self._liveness.reading_goes_on(trio.current_time())
+            self._disarm_beat()
+            self._arm_beat()
+            self._ring()

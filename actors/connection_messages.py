@@ -1,12 +1,10 @@
-"""What a connection understands: its own reader and timers, completions, a word from elsewhere."""
+"""What a connection understands: its own intake and timers, completions, a word from elsewhere."""
 
 from typing import Any
 
 import attrs
 
-from greenroom.actors.websocket import Ending
-from greenroom.actors.window import Ticket
-from greenroom.protocol import Codec, Drain
+from greenroom.protocol import Drain
 from greenroom.supervisor import Completion, Down
 
 
@@ -14,54 +12,28 @@ from greenroom.supervisor import Completion, Down
 class Opening:
     """What is known of a connection before its actor starts."""
 
-    received: bytes = b""
+    received: bytes = attrs.field(default=b"", repr=False)
     """What was read from the stream already; it is read again from here."""
     peer: str = ""
     """Where it comes from, for the log."""
+    address: str = ""
+    """The client's own IP address, without port, also behind a trusted proxy: what is counted per
+    address goes by it."""
+    token: str | None = attrs.field(default=None, repr=False)
+    """What the handshake itself brought, in a header or a cookie: an AUTH without a token means
+    this one."""
     handshake_until: float
     """When the handshake must be over, on Trio's clock: the deadline covers TLS and peeking too."""
 
 
 @attrs.frozen
-class Opened:
-    """The handshake is done."""
-
-    codec: Codec
-
-
-@attrs.frozen
-class FrameIn:
-    """The client sent a message."""
-
-    frame: str | bytes
-    ticket: Ticket
-
-
-@attrs.frozen
-class Ended:
-    """The client's side is over."""
-
-    ending: Ending
+class WorkWaits:
+    """The client has sent something that may have to wait, or what waited may go on."""
 
 
 @attrs.frozen
 class AuthOverdue:
     """Timer: AUTH should have come by now."""
-
-
-@attrs.frozen
-class Beat:
-    """Timer: the heartbeat clock may have something to say."""
-
-
-@attrs.frozen
-class ExpiryNear:
-    """Timer: the token ends soon."""
-
-
-@attrs.frozen
-class Expired:
-    """Timer: the token has ended."""
 
 
 @attrs.frozen
@@ -72,13 +44,8 @@ class RejoinSoon:
 
 
 ConnectionMessage = (
-    Opened
-    | FrameIn
-    | Ended
+    WorkWaits
     | AuthOverdue
-    | Beat
-    | ExpiryNear
-    | Expired
     | RejoinSoon
     | Drain
     | Completion[Any, Any]  # Any: of every question that is asked here

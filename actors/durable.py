@@ -30,12 +30,11 @@ from greenroom.actors.ring import Remembered
 from greenroom.actors.room_messages import (
     Admitted,
     JoinRoom,
-    Published,
-    PublishTo,
     ReadHistory,
     Refused,
 )
 from greenroom.actors.subscription import Gate
+from greenroom.actors.voice import Said
 from greenroom.protocol import ErrorCode, Message
 from greenroom.supervisor import (
     ActorCrashed,
@@ -98,6 +97,8 @@ class DurableHistory:
         self._reading = 0  # for JOIN and HISTORY
         self._early: list[Envelope[Any]] = []  # joins and reads that wait for that; one a request
 
+    durable = True
+
     @property
     def idle(self) -> bool:
         """Whether nobody waits for an answer."""
@@ -126,7 +127,8 @@ class DurableHistory:
             return
         loaded: Loaded = outcome.unwrap()
         self._lineup = Lineup(loaded.head)
-        self._audience.head = loaded.head
+        self._audience.stand_at(loaded.head)
+        self._audience.first = loaded.first
         for stored in loaded.recent:
             self._audience.ring.append(remember(stored))
         for envelope in early:
@@ -138,23 +140,20 @@ class DurableHistory:
 
     # PUBLISH -> archive -> ACK and MESSAGE.
 
-    async def publish(self, envelopes: Sequence[Envelope[PublishTo]]) -> None:
+    async def publish(self, said: Sequence[Said]) -> None:
         """Queue these messages and submit what may go to the archive."""
         timestamp = self._services.now_ms()
-        for envelope in envelopes:
-            request, reply_to = envelope.message, envelope.reply_to
-            if reply_to is None:
-                continue
+        for one in said:
             self._ledger.published += 1
             message = NewMessage(
                 room=self._room,
-                user=request.member.user,
-                key=request.key,
-                content=request.content,
+                user=one.member.user,
+                key=one.key,
+                content=one.content,
                 timestamp=timestamp,
-                content_hash=blake2b(request.content.encode(), digest_size=16).digest(),
+                content_hash=blake2b(one.content.encode(), digest_size=16).digest(),
             )
-            pending = Pending(message, request.member, request.echo, reply_to)
+            pending = Pending(message, one)
             if not self._pipeline.offer(pending):
                 self._refuse([pending], ErrorCode.NOT_AVAILABLE)
         if self._lineup is None:
@@ -179,6 +178,7 @@ class DurableHistory:
                 self._pipeline.came_back(batch)
                 self._acknowledge(batch, outcome.unwrap())
                 await self._deliver()
+                self._audience.write_acks()  # where there was nothing to deliver with them
             case ActorCrashed() | NoReply() | OutOfOrder():
                 if not self._pipeline.lost(batch):
                     self._refuse(batch.items, ErrorCode.INTERNAL)
@@ -201,22 +201,24 @@ class DurableHistory:
                 raise HistoryReplaced(self._room)
             entry = remember(stored)
             self._ledger.accepted += 1
-            item.reply_to.reply(
-                Published(message=entry.message, status=stored.status, duplicate=outcome.duplicate)
+            self._audience.acknowledge(
+                item.said, entry.message, status=stored.status, duplicate=outcome.duplicate
             )
-            sender = None if item.echo else item.sender
+            sender = None if item.said.echo else item.said.member
             lineup.add(Arrival(entry, sender, fresh=not outcome.duplicate))
 
     async def _deliver(self) -> None:
         lineup = self._lineup
         assert lineup is not None  # noqa: S101 - as above
         ready = lineup.take_ready()
-        if ready and all(arrival.fresh for arrival in ready):
+        if ready and not [arrival for arrival in ready if not arrival.fresh]:
             await self._audience.deliver(
                 [arrival.entry for arrival in ready], [arrival.sender for arrival in ready]
             )
         elif ready:
             self._audience.make_up([arrival.entry for arrival in ready])
+        if ready:
+            self._services.watermarks.fanned_out(self._room, lineup.head)
         hole = lineup.hole()
         if hole is not None and not self._filling:
             self._filling = True
@@ -248,7 +250,7 @@ class DurableHistory:
     def _refuse(self, items: Sequence[Pending], code: ErrorCode) -> None:
         self._ledger.refused[code.message] += len(items)
         for item in items:
-            item.reply_to.reply(Refused(code))
+            item.said.refuse(code)
 
     # JOIN with `since`, HISTORY.
 
@@ -260,16 +262,20 @@ class DurableHistory:
             return
         request = envelope.message
         plan = recovery.plan(
-            request.since,
+            request.position,
             self._audience.head,
             self._audience.ring,
             max_messages=self._services.limits.max_recovered_messages,
             max_bytes=self._services.limits.answer_bytes,
+            may_read=request.may_read,
         )
         if isinstance(plan, recovery.MustRead):
+            self._ledger.from_archive += 1
             await self._read_for_join(envelope, plan, attempt=1)
-        else:
-            self._admit(envelope, plan)
+            return
+        if isinstance(plan, Recovered) and plan.entries:
+            self._ledger.from_ring += 1
+        self._admit(envelope, plan)
 
     async def _read_for_join(
         self, envelope: Envelope[JoinRoom], plan: recovery.MustRead, *, attempt: int
@@ -300,19 +306,22 @@ class DurableHistory:
             answer(envelope, Refused(_code_for(outcome.error)))
             return
         joined_up = recovery.join_up(
-            plan.after,
+            plan,
             [remember(stored) for stored in outcome.unwrap()],
             self._audience.head,
             self._audience.ring,
             max_messages=self._services.limits.max_recovered_messages,
             max_bytes=self._services.limits.answer_bytes,
         )
-        self._admit(envelope, joined_up)
+        if isinstance(joined_up, recovery.MustRead):
+            await self._read_for_join(envelope, joined_up, attempt=1)
+        else:
+            self._admit(envelope, joined_up)
 
     def _admit(self, envelope: Envelope[JoinRoom], outcome: Recovered | Lost) -> None:
         if envelope.message.member.gate is not Gate.CLOSED:  # it may have left meanwhile
             self._audience.admit(envelope.message, outcome)
-        answer(envelope, Admitted())
+        answer(envelope, Admitted(self._audience.incarnation))
 
     async def read(self, envelope: Envelope[ReadHistory]) -> None:
         """Answer HISTORY from the ring, or ask the archive."""
@@ -322,13 +331,23 @@ class DurableHistory:
             return
         request = envelope.message
         head = self._audience.head
-        page = check_position(request, head) or from_ring(
-            request, head, self._audience.ring, self._services.limits
+        refused = check_position(request, head)
+        if refused is not None:
+            answer(envelope, refused)
+            return
+        page = from_ring(
+            request,
+            head,
+            self._audience.ring,
+            self._services.limits,
+            first=self._audience.first,
         )
-        if page is not None:
-            answer(envelope, page)
-        else:
+        if page is None:
+            self._ledger.from_archive += 1
             await self._read_page(envelope, head, attempt=1)
+            return
+        self._ledger.from_ring += 1
+        answer(envelope, page)
 
     async def _read_page(
         self, envelope: Envelope[ReadHistory], head: Head, *, attempt: int
@@ -357,12 +376,11 @@ class DurableHistory:
             answer(envelope, Refused(_code_for(outcome.error)))
             return
         entries = [remember(stored) for stored in outcome.unwrap()]
-        answer(envelope, page_of(envelope.message, head, entries, self._services.limits))
+        limits, first = self._services.limits, self._audience.first
+        answer(envelope, page_of(envelope.message, head, entries, limits, first=first))
 
     def abandon(self, error: Exception) -> None:
-        """This incarnation ends: whoever waits has to ask the next one."""
-        for item in self._pipeline.abandon():
-            item.reply_to.fail(error)
+        """This incarnation ends: who waits to get in or to read is told; who published knows."""
         for envelope in self._early:
             envelope.refuse(error)
 

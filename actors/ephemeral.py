@@ -1,9 +1,11 @@
 """The history of an ephemeral room: none. Offsets live as long as the actor; delivery at most once.
 
-The ring still serves those who reconnect quickly and those who ask for the newest messages.
+The ring still serves those who reconnect quickly and those who ask for the newest messages; and as
+long as it has a message, a PUBLISH repeated under its key after a reconnect is not said twice.
 """
 
 from collections.abc import Sequence
+from itertools import islice
 
 import attrs
 
@@ -19,12 +21,11 @@ from greenroom.actors.ring import Remembered
 from greenroom.actors.room_messages import (
     Admitted,
     JoinRoom,
-    Published,
-    PublishTo,
     ReadHistory,
 )
-from greenroom.actors.subscription import Gate
-from greenroom.protocol import GapReason, Message
+from greenroom.actors.subscription import Gate, Subscription
+from greenroom.actors.voice import Said
+from greenroom.protocol import ErrorCode, GapReason, Message
 from greenroom.supervisor import Envelope
 
 
@@ -36,38 +37,70 @@ class EphemeralHistory:
         self._audience = audience
         self._services = cast.services
         self._ledger = ledger
+        self._feed = cast.callbacks
+        self._said: dict[tuple[str, str], Message] = {}  # {(user, key): message}, oldest first
 
+    durable = False
     idle = True
 
     async def start(self) -> None:
         """Begin a new epoch: nobody knows any more what the last one held."""
-        self._audience.head = Head(self._services.new_id(48), 0)
+        self._audience.stand_at(Head(self._services.new_id(48), 0))
 
-    async def publish(self, envelopes: Sequence[Envelope[PublishTo]]) -> None:
-        """Number, send and acknowledge."""
+    async def publish(self, said: Sequence[Said]) -> None:
+        """Number, send and acknowledge; only the last, what was said under the same key before."""
         entries: list[Remembered] = []
-        head = self._audience.head
+        senders: list[Subscription | None] = []
+        audience = self._audience
+        head = audience.head
         timestamp = self._services.now_ms()
-        for offset, envelope in enumerate(envelopes, start=head.offset + 1):
-            request = envelope.message
+        self._ledger.published += len(said)
+        for one in said:
+            place = (one.member.user, one.key)
+            known = self._said.get(place)
+            if known is not None:
+                self._repeat(known, one)
+                continue
+            offset = head.offset + len(entries) + 1
             message = Message(
                 room=self._room,
                 epoch=head.epoch,
                 offset=offset,
                 message_id=offset,
-                user=request.member.user,
-                content=request.content,
+                user=one.member.user,
+                content=one.content,
                 timestamp=timestamp,
             )
-            entries.append(Remembered(message, request.key))
-        self._ledger.published += len(entries)
+            entries.append(Remembered(message, one.key))
+            senders.append(None if one.echo else one.member)
+            self._said[place] = message
+            audience.acknowledge(one, message, status=1, duplicate=False)
         self._ledger.accepted += len(entries)
-        await self._audience.deliver(
-            entries, [None if e.message.echo else e.message.member for e in envelopes]
-        )
-        for envelope, entry in zip(envelopes, entries, strict=True):
-            if envelope.reply_to is not None:
-                envelope.reply_to.reply(Published(message=entry.message, status=1, duplicate=False))
+        if entries:
+            self._feed.sent(entries)
+            await audience.deliver(entries, senders)
+            self._forget()
+        else:
+            audience.write_acks()
+
+    def _repeat(self, known: Message, said: Said) -> None:
+        if said.content == known.content:
+            self._ledger.accepted += 1
+            self._audience.acknowledge(said, known, status=1, duplicate=True)
+        else:
+            self._ledger.refused[ErrorCode.KEY_CONFLICT.message] += 1
+            said.refuse(ErrorCode.KEY_CONFLICT)
+
+    def _forget(self) -> None:
+        """Know the keys of as many messages as the room remembers, and at most of an eighth more.
+
+        Not of one after the other: the first of a dictionary is behind all that were deleted.
+        """
+        remembered = len(self._audience.ring)
+        excess = len(self._said) - remembered
+        if excess > remembered // 8:
+            for place in list(islice(self._said, excess)):
+                del self._said[place]
 
     async def join(self, envelope: Envelope[JoinRoom]) -> None:
         """Let the member in, with what the ring still has."""
@@ -75,11 +108,12 @@ class EphemeralHistory:
         limits = self._services.limits
         audience = self._audience
         plan = recovery.plan(
-            request.since,
+            request.position,
             audience.head,
             audience.ring,
             max_messages=limits.max_recovered_messages,
             max_bytes=limits.answer_bytes,
+            may_read=request.may_read,
         )
         outcome: Recovered | Lost
         if isinstance(plan, recovery.MustRead):
@@ -88,7 +122,7 @@ class EphemeralHistory:
             outcome = plan
         if request.member.gate is not Gate.CLOSED:
             audience.admit(request, outcome)
-        answer(envelope, Admitted())
+        answer(envelope, Admitted(audience.incarnation))
 
     async def read(self, envelope: Envelope[ReadHistory]) -> None:
         """Answer from the ring; what is older is gone."""

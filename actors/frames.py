@@ -1,7 +1,7 @@
 """WebSocket frames as a server sends them: RFC 6455, section 5, whole messages, no extensions.
 
 A server does not mask (RFC 6455, 5.1), so a frame is the same bytes for whoever gets it: a room
-builds it once for all its members. Reading frames is trio-websocket's business, not ours.
+builds it once for all its members. What reads frames is `frame_reader`.
 """
 
 from greenroom.protocol import Answer, Codec
@@ -9,6 +9,7 @@ from greenroom.protocol import Answer, Codec
 _FIN_TEXT = 0x81
 _FIN_BINARY = 0x82
 _FIN_CLOSE = 0x88
+_FIN_PONG = 0x8A
 _MAX_REASON_BYTES = 123  # a control frame carries at most 125, two of them the code
 
 
@@ -29,9 +30,14 @@ def close_frame(code: int, reason: str = "") -> bytes:
     return bytes((_FIN_CLOSE, 2 + len(text))) + code.to_bytes(2, "big") + text
 
 
+def pong_frame(payload: bytes) -> bytes:
+    """A PONG frame; `payload` is a ping's, so it has at most 125 bytes."""
+    return bytes((_FIN_PONG, len(payload))) + payload
+
+
 def is_close_frame(data: bytes | memoryview) -> bool:
     """Whether `data`, which begins at a frame's first byte, begins with a CLOSE frame."""
-    return data[:1] == bytes((_FIN_CLOSE,))
+    return bool(data) and data[0] == _FIN_CLOSE
 
 
 def frame_of(codec: Codec, message: Answer) -> bytes:

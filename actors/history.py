@@ -5,11 +5,9 @@ from typing import Any, Protocol
 
 import attrs
 
-from greenroom.actors.room_messages import JoinRoom, PublishTo, ReadHistory
-from greenroom.supervisor import Completion, Envelope
-
-Continuation = Callable[[Completion[Any, Any]], Awaitable[None]]
-"""The label of a request to another actor: what to do with its outcome, in the room's own loop."""
+from greenroom.actors.room_messages import JoinRoom, ReadHistory
+from greenroom.actors.voice import Said
+from greenroom.supervisor import Envelope
 
 
 @attrs.frozen
@@ -22,11 +20,16 @@ class GoOn:
 class History(Protocol):
     """How messages get their place, and where they can be read again."""
 
+    @property
+    def durable(self) -> bool:
+        """Whether they can: stored, and numbered in an epoch that lasts."""
+        ...
+
     async def start(self) -> None:
         """Find out where the room stands."""
         ...
 
-    async def publish(self, envelopes: Sequence[Envelope[PublishTo]]) -> None:
+    async def publish(self, said: Sequence[Said]) -> None:
         """Take these messages, in order; each is answered when its fate is known."""
         ...
 

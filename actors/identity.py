@@ -1,22 +1,27 @@
 """Who a connection is: its token, until when that is good, and its session at the registry."""
 
+from collections.abc import Callable
 from typing import Any, Final
 
 import attrs
 
 from greenroom.actors.cast import Cast
-from greenroom.actors.connection_messages import Expired, ExpiryNear
-from greenroom.actors.registry import OpenSession, Session
+from greenroom.actors.registry import OpenSession, TooManyConnections
+from greenroom.actors.services import Services
+from greenroom.actors.sessions import Session
+from greenroom.actors.tracebacks import forget_frames
 from greenroom.protocol import (
     AuthOk,
     Claims,
     CloseCode,
     ErrorCode,
+    KeysUnavailable,
     Limits,
+    TokenError,
     TokenExpired,
-    TokenInvalid,
+    UnknownKey,
 )
-from greenroom.supervisor import ActorCrashed, ActorStopped, Inbox, NoReply, Timer
+from greenroom.supervisor import ActorCrashed, ActorStopped, Inbox, NoReply
 
 MOST_ATTEMPTS: Final = 3
 """A question that crashed the registry this often is not asked again."""
@@ -33,6 +38,8 @@ class Rejected:
 
 EXPIRED: Final = Rejected(ErrorCode.TOKEN_EXPIRED, CloseCode.TOKEN_EXPIRED)
 INVALID: Final = Rejected(ErrorCode.UNAUTHORIZED, CloseCode.INVALID_TOKEN)
+REVOKED: Final = Rejected(ErrorCode.UNAUTHORIZED, CloseCode.TOKEN_REVOKED)
+TOO_MANY: Final = Rejected(ErrorCode.LIMIT_EXCEEDED, CloseCode.CONNECTION_LIMIT)
 SOMEBODY_ELSE: Final = Rejected(ErrorCode.PERMISSION_DENIED, CloseCode.DENIED)
 NOBODY_THERE: Final = Rejected(ErrorCode.NOT_AVAILABLE, CloseCode.TRY_AGAIN_LATER)
 
@@ -40,14 +47,20 @@ NOBODY_THERE: Final = Rejected(ErrorCode.NOT_AVAILABLE, CloseCode.TRY_AGAIN_LATE
 class Identity:
     """One authenticated client."""
 
+    __slots__ = (
+        "_cast",
+        "_inbox",
+        "claims",
+        "session",
+    )
+
     def __init__(self, inbox: Inbox[Any], cast: Cast, claims: Claims, session: Session) -> None:
         self._inbox = inbox
         self._cast = cast
-        self._timers: list[Timer] = []  # of the token in force
-        self._session = session
+        self.session = session
+        """As the registry knows it."""
         self.claims = claims
         """What the token in force says."""
-        self._watch_expiry()
 
     def auth_ok(self, id: int) -> AuthOk:
         """The answer to the AUTH that made it."""
@@ -55,7 +68,7 @@ class Identity:
         return AuthOk(
             id=id,
             connection=self._inbox.ref.id,
-            session=self._session.id,
+            session=self.session.id,
             node=self._cast.services.node,
             user=self.claims.subject,
             expires=self.expires_ms,
@@ -75,66 +88,104 @@ class Identity:
         """When the token in force ends."""
         return int(self.claims.expires_at * 1000)
 
-    def renew(self, token: str) -> Rejected | None:
-        """Put a new token of the same user in force."""
-        claims = _verify(self._cast, token)
+    async def renew(self, token: str) -> Rejected | None:
+        """Put a new token of the same user in force.
+
+        It may wait for newer keys; `Bearers` ends the connection if the old token ends meanwhile.
+        """
+        claims = await check_token(self._cast.services, token)
         if isinstance(claims, Rejected):
             return claims
         if claims.subject != self.claims.subject:
             return SOMEBODY_ELSE
-        self.claims = claims
-        self._watch_expiry()
+        self.claims = self.session.claims = claims
+        self._cast.services.bearers.renew(self._inbox.ref, claims)
         return None
 
     async def announce_again(self) -> None:
         """The registry has crashed and knows nobody any more."""
-        await _open_session(self._inbox, self._cast, self.claims.subject, self._session.id)
-
-    def _watch_expiry(self) -> None:
-        for timer in self._timers:
-            timer.cancel()
-        services = self._cast.services
-        left = max(0.0, self.claims.expires_at - services.now())
-        # At once for a short token would be at once again for the one it is renewed with.
-        warning = min(services.limits.expiry_warning_seconds, left / 2)
-        self._timers = [
-            self._inbox.send_after(left - warning, ExpiryNear()),
-            self._inbox.send_after(left, Expired()),
-        ]
+        request = OpenSession(
+            claims=self.claims,
+            connection=self._inbox.ref,
+            end=self.session.end,
+            known=self.session.id,
+        )
+        session = await _open_session(self._inbox, self._cast, request)
+        if isinstance(session, Session):
+            session.goodbye = self.session.goodbye
+            self.session = session
 
 
-async def identify(inbox: Inbox[Any], cast: Cast, token: str) -> Identity | Rejected:
-    """Check a token and make its bearer known to the registry."""
-    claims = _verify(cast, token)
+async def identify(
+    inbox: Inbox[Any],
+    cast: Cast,
+    token: str | None,
+    *,
+    session: str | None,
+    end: Callable[[CloseCode], object],
+    silence: Callable[[], object],
+    throw_out: Callable[[CloseCode], object],
+    warn: Callable[[], object],
+) -> Identity | Rejected:
+    """Check a token and make its bearer known to the registry.
+
+    From the check on the connection is ended in time when the token expires or is revoked, whatever
+    is waited for here; until `Bearers.forget`, which whoever owns the connection calls at its end.
+
+    Args:
+        inbox: The connection's.
+        cast: Where the registry is.
+        token: What AUTH brought, or the handshake; None: neither did.
+        session: The session that the client says it had.
+        end: Closes the connection; see `Session.end`.
+        silence: Lets nothing more out to the client; see `Bearer.silence`.
+        throw_out: Closes it when the token is good no more; see `Bearer.end`.
+        warn: Says that the token ends soon; see `Bearer.warn`.
+    """
+    claims = INVALID if token is None else await check_token(cast.services, token)
     if isinstance(claims, Rejected):
         return claims
-    session = await _open_session(inbox, cast, claims.subject)
-    return NOBODY_THERE if session is None else Identity(inbox, cast, claims, session)
+    cast.services.bearers.admit(inbox.ref, claims, silence=silence, end=throw_out, warn=warn)
+    request = OpenSession(claims=claims, connection=inbox.ref, end=end, claimed=session)
+    opened = await _open_session(inbox, cast, request)
+    return opened if isinstance(opened, Rejected) else Identity(inbox, cast, claims, opened)
 
 
-def _verify(cast: Cast, token: str) -> Claims | Rejected:
+async def check_token(services: Services, token: str) -> Claims | Rejected:
+    """Check a token, by newer keys where those at hand do not know the one it names."""
+    claims = _judge(services, token)
+    if isinstance(claims, UnknownKey) and services.refresh_keys is not None:
+        await services.refresh_keys()
+        claims = _judge(services, token)
+    match claims:
+        case Claims():
+            return REVOKED if services.revocations.revoked(claims) else claims
+        case TokenExpired():
+            return EXPIRED
+        case KeysUnavailable():
+            return NOBODY_THERE
+        case _:
+            return INVALID
+
+
+def _judge(services: Services, token: str) -> Claims | TokenError:
     try:
-        return cast.services.verify(token, cast.services.now())
-    except TokenExpired:
-        return EXPIRED
-    except TokenInvalid:
-        return INVALID
+        return services.verify(token, services.now())
+    except TokenError as error:
+        forget_frames(error)  # one of them is our caller's, which will hold it
+        return error
 
 
-async def _open_session(
-    inbox: Inbox[Any], cast: Cast, user: str, known: str | None = None
-) -> Session | None:
-    """The one message that the registry gets from a connection.
-
-    `known` is the session that its last incarnation gave us, never what a client claims.
-    """
-    request = OpenSession(user=user, connection=inbox.ref, session=known)
+async def _open_session(inbox: Inbox[Any], cast: Cast, request: OpenSession) -> Session | Rejected:
+    """The one message that the registry gets from a connection."""
     for _ in range(MOST_ATTEMPTS):
         inbox.watch(cast.registry)
         try:
             return await cast.registry.ask(request)
         except (ActorCrashed, NoReply):
             continue
+        except TooManyConnections:
+            return TOO_MANY
         except ActorStopped:
             break
-    return None
+    return NOBODY_THERE

@@ -16,6 +16,11 @@ class Liveness:
         now: The client counts as heard of now.
     """
 
+    __slots__ = (
+        "_clock",
+        "state",
+    )
+
     def __init__(self, limits: CastLimits, *, now: float) -> None:
         self._clock = HeartbeatClock(
             now=now,

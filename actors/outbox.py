@@ -18,18 +18,23 @@ from typing import cast
 import attrs
 import trio
 
-from greenroom.actors.frames import is_close_frame
+from greenroom.actors.frames import is_close_frame, pong_frame
+from greenroom.actors.tracebacks import forget_frames
 
 _FLUSH_BYTES = 64 * 1024  # one send_all of a stream without non-blocking send: four TLS records
-_DISCARD_BYTES = 256 * 1024  # read after our last byte; who sends more loses the close frame
+_DISCARD_BYTES = 4 * 1024 * 1024  # read after our last byte; who sends more loses the close frame
 
 
 @attrs.frozen
 class DirectSocket:
-    """The two things a plain socket can do that a `trio.abc.Stream` can't."""
+    """What a plain socket can do that a `trio.abc.Stream` can't."""
 
     send: Callable[[bytes | memoryview], int]
     """Write without waiting; how much was written. Raises BlockingIOError or another OSError."""
+    recv: Callable[[int], bytes]
+    """Read without waiting; empty at the end. Raises as `send`."""
+    descriptor: int
+    """For whoever watches it."""
     wait_writable: Callable[[], Awaitable[None]]
     release: Callable[[], object]
     """Forget the descriptor, which belongs to the stream, before the stream closes it."""
@@ -47,7 +52,7 @@ def direct_socket(stream: trio.abc.Stream) -> DirectSocket | None:
     async def wait_writable() -> None:
         await trio.lowlevel.wait_writable(sock)
 
-    return DirectSocket(sock.send, wait_writable, sock.detach)
+    return DirectSocket(sock.send, sock.recv, sock.fileno(), wait_writable, sock.detach)
 
 
 class Outbox(trio.abc.Stream):
@@ -70,6 +75,34 @@ class Outbox(trio.abc.Stream):
         grace: A scope in which the flusher may finish a write when its surroundings are cancelled.
         direct: The non-blocking socket; tests pass a fake.
     """
+
+    __slots__ = (
+        "_begun",
+        "_broken",
+        "_close_frame_sent",
+        "_direct",
+        "_drained",
+        "_flushing",
+        "_grace",
+        "_limit_bytes",
+        "_max_age_seconds",
+        "_max_unframed_bytes",
+        "_nursery",
+        "_on_flood",
+        "_on_slow",
+        "_pong_is_last",
+        "_received",
+        "_sealed",
+        "_slow",
+        "_stream",
+        "_unframed_bytes",
+        "_unframed_since",
+        "_waiting",
+        "_waiting_bytes",
+        "input_over",
+        "last_received_at",
+        "peer_gone",
+    )
 
     def __init__(
         self,
@@ -97,10 +130,10 @@ class Outbox(trio.abc.Stream):
         self._direct = direct_socket(stream) if direct is None else direct
         self._waiting: deque[tuple[bytes | memoryview, float]] = deque()  # (rest, waiting since)
         self._waiting_bytes = 0
+        self._pong_is_last = False  # the last in _waiting is a pong, if anything waits
         self._begun = False  # the first in _waiting is partly written: it can't be dropped whole
         self._flushing: trio.CancelScope | None = None
-        self._drained = trio.Event()  # replaced whenever something starts to wait
-        self._drained.set()
+        self._drained: trio.Event | None = None  # `finish` makes it, where it has to wait for that
         self._unframed_bytes = len(received)
         self._unframed_since = trio.current_time()
         self._sealed = False
@@ -111,8 +144,6 @@ class Outbox(trio.abc.Stream):
         """When bytes last came in; the heartbeat clock reads it, so nothing is told per read."""
         self.input_over = False
         """Nothing more will be read: the peer ended, the transport broke, or trio-websocket did."""
-        self.while_input: trio.CancelScope | None = None
-        """Cancelled when the input ends; trio-websocket itself tells nobody during a handshake."""
         self.peer_gone = False
         """The transport said so: nothing more comes in, and nothing that is sent arrives."""
 
@@ -120,6 +151,11 @@ class Outbox(trio.abc.Stream):
     def waiting_bytes(self) -> int:
         """Bytes handed over and not yet taken by the kernel."""
         return self._waiting_bytes
+
+    @property
+    def descriptor(self) -> int | None:
+        """Of the plain socket; None where the stream is none: then only `receive_some` reads."""
+        return None if self._direct is None else self._direct.descriptor
 
     @property
     def sealed(self) -> bool:
@@ -138,14 +174,44 @@ class Outbox(trio.abc.Stream):
         self._write(frames)
         return not self._sealed
 
+    def pong(self, payload: bytes) -> None:
+        """Answer a ping as soon as the socket takes it.
+
+        Where the last answer still waits behind what the client does not read, this one takes its
+        place (RFC 6455, 5.5.3): however many pings come, no two pongs wait in a row.
+        """
+        if self._sealed:
+            return
+        frame = pong_frame(payload)
+        last = self._waiting[-1] if self._waiting else None
+        if last is None or not self._pong_is_last or (self._begun and len(self._waiting) == 1):
+            self._write(frame)
+            self._pong_is_last = True
+        else:
+            self._waiting[-1] = (frame, last[1])
+            self._waiting_bytes += len(frame) - len(last[0])
+
     def seal(self) -> None:
         """Drop every push from now on. What was pushed before still goes out."""
         self._sealed = True
 
+    def drop_waiting(self) -> None:
+        """Seal, and drop what was pushed and not begun: its reader may have no more of it.
+
+        Of a stream without non-blocking send, what its flusher has in hand counts as begun.
+        """
+        self._sealed = True
+        rest = [self._waiting[0]] if self._waiting and self._begun else []
+        in_hand = self._waiting_bytes - sum(len(data) for data, _ in self._waiting)
+        self._waiting = deque(rest)
+        self._waiting_bytes = in_hand + sum(len(data) for data, _ in rest)
+        if not self._waiting_bytes:
+            self._note_drained()
+
     def progress(self) -> None:
         """Say that what came in made a whole message: the flood count starts again."""
         self._unframed_bytes = 0
-        self._unframed_since = trio.current_time()
+        self._unframed_since = self.last_received_at
 
     async def finish(self, last_frame: bytes = b"", *, seconds: float) -> None:
         """Write what waits, then `last_frame`, say goodbye and close the transport.
@@ -159,8 +225,10 @@ class Outbox(trio.abc.Stream):
         try:
             with trio.move_on_after(seconds):
                 if last_frame:
-                    self._write(last_frame)
-                await self._drained.wait()
+                    self._write_whole(last_frame)
+                if self._waiting_bytes:
+                    self._drained = trio.Event()
+                    await self._drained.wait()
                 if not (self._broken or self.peer_gone):
                     await self._part()
         finally:
@@ -174,14 +242,13 @@ class Outbox(trio.abc.Stream):
     # What trio-websocket calls.
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
-        """Queue trio-websocket's own bytes; never waits for the peer.
+        """Queue trio-websocket's own bytes; never waits, and is no checkpoint: its lock is one.
 
         A client that sends pings and reads no pongs therefore fills the outbox, and is slow.
         """
-        await trio.lowlevel.checkpoint()
         if self._broken:
             raise trio.BrokenResourceError
-        self._write(bytes(data))
+        self._write_whole(bytes(data))
 
     async def wait_send_all_might_not_block(self) -> None:
         """Never blocks: see `send_all`."""
@@ -192,47 +259,62 @@ class Outbox(trio.abc.Stream):
         if self.input_over:
             raise trio.ClosedResourceError
         if self._received:
-            await trio.lowlevel.checkpoint()
             data, self._received = self._received, b""
             return data
         try:
             data = bytes(await self._stream.receive_some(max_bytes))
         except (trio.BrokenResourceError, trio.ClosedResourceError):
-            self.peer_gone = True
-            self._end_input()
+            self.peer_gone = self.input_over = True
             raise
-        self.last_received_at = trio.current_time()
-        if not data:
-            self.peer_gone = True
-            self._end_input()
-        self._unframed_bytes += len(data)
-        if self._unframed_bytes > self._max_unframed_bytes and self._is_flood():
-            self._end_input()
-            self._on_flood()
+        return self._received_at(trio.current_time(), data)
+
+    def receive_nowait(self, max_bytes: int, now: float) -> bytes | None:
+        """As `receive_some`, of a plain socket: None if there is nothing, empty when it broke."""
+        direct = self._direct
+        assert direct is not None  # noqa: S101 - whoever calls this has its descriptor
+        if self.input_over:
             return b""
-        return data
+        try:
+            data = direct.recv(max_bytes)
+        except BlockingIOError:
+            return None
+        except OSError:
+            data = b""
+        return self._received_at(now, data)
 
     async def aclose(self) -> None:
         """End reading: trio-websocket is done. The transport stays open until `finish`."""
-        self._end_input()
+        self.input_over = True
         await trio.lowlevel.checkpoint()
 
     # Inside.
 
-    def _end_input(self) -> None:
-        self.input_over = True
-        if self.while_input is not None:
-            self.while_input.cancel()
+    def _received_at(self, now: float, data: bytes) -> bytes:
+        self.last_received_at = now
+        if not data:
+            self.peer_gone = self.input_over = True
+        self._unframed_bytes += len(data)
+        if self._unframed_bytes > self._max_unframed_bytes and self._is_flood():
+            self.input_over = True
+            self._on_flood()
+            return b""
+        return data
 
     def _is_flood(self) -> bool:
         minutes = (self.last_received_at - self._unframed_since) / 60
         return self._unframed_bytes > self._max_unframed_bytes * (1 + minutes)
 
-    def _write(self, data: bytes | memoryview) -> None:
-        if self._broken or self._close_frame_sent:
+    def _write_whole(self, data: bytes) -> None:
+        """Write what may be a CLOSE frame, behind which nothing goes out."""
+        if self._close_frame_sent:
             return
         if is_close_frame(data):
             self._close_frame_sent = self._sealed = True
+        self._write(data)
+
+    def _write(self, data: bytes | memoryview) -> None:
+        if self._broken:
+            return
         begun = False
         if not self._waiting and self._direct is not None:
             try:
@@ -250,9 +332,9 @@ class Outbox(trio.abc.Stream):
 
     def _enqueue(self, data: bytes | memoryview, *, begun: bool) -> None:
         if not self._waiting_bytes:
-            self._drained = trio.Event()
             self._begun = begun
         self._waiting.append((data, trio.current_time()))
+        self._pong_is_last = False
         self._waiting_bytes += len(data)
         # The last frame of a slow client may exceed the limit: `finish` bounds that by time.
         if self._waiting_bytes > self._limit_bytes and not self._slow:
@@ -263,21 +345,20 @@ class Outbox(trio.abc.Stream):
             self._nursery.start_soon(self._run_flusher, flush, self._flushing)
 
     def _give_up_on_slow(self) -> None:
-        self._slow = self._sealed = True
-        rest = [self._waiting[0]] if self._waiting and self._begun else []
-        in_hand = self._waiting_bytes - sum(len(data) for data, _ in self._waiting)
-        self._waiting = deque(rest)
-        self._waiting_bytes = in_hand + sum(len(data) for data, _ in rest)
-        if not self._waiting_bytes:
-            self._drained.set()
+        self._slow = True
+        self.drop_waiting()
         self._on_slow()
+
+    def _note_drained(self) -> None:
+        if self._drained is not None:
+            self._drained.set()
 
     def _break(self) -> None:
         """Nothing more can be written: a write failed, or was cut off and must not be continued."""
         self._broken = self._sealed = True
         self._waiting.clear()
         self._waiting_bytes = 0
-        self._drained.set()
+        self._note_drained()
 
     async def _run_flusher(
         self, flush: Callable[[], Awaitable[None]], scope: trio.CancelScope
@@ -285,7 +366,8 @@ class Outbox(trio.abc.Stream):
         try:
             with self._grace(), scope:
                 await flush()
-        except (OSError, trio.BrokenResourceError, trio.ClosedResourceError):
+        except (OSError, trio.BrokenResourceError, trio.ClosedResourceError) as error:
+            forget_frames(error)
             self.peer_gone = True
             self._break()
         finally:
@@ -312,7 +394,7 @@ class Outbox(trio.abc.Stream):
                     break
                 self._waiting.popleft()
                 self._begun = False
-        self._drained.set()
+        self._note_drained()
 
     async def _flush_stream(self) -> None:
         while self._waiting:
@@ -334,7 +416,7 @@ class Outbox(trio.abc.Stream):
                 self._on_slow()
                 return
             self._waiting_bytes -= size
-        self._drained.set()
+        self._note_drained()
 
     def _deadline(self, since: float) -> trio.CancelScope:
         if self._slow:  # already on its way out: `finish` holds the clock
@@ -350,9 +432,11 @@ class Outbox(trio.abc.Stream):
         transport = self._stream
         if isinstance(transport, trio.SSLStream):  # TLS has no half-close; TCP below it has
             transport = cast("trio.SSLStream[trio.SocketStream]", transport).transport_stream
-        with contextlib.suppress(OSError, trio.BrokenResourceError, trio.ClosedResourceError):
+        try:
             if isinstance(transport, trio.abc.HalfCloseableStream):
                 await transport.send_eof()
             left = _DISCARD_BYTES
             while left > 0 and (data := await transport.receive_some(_FLUSH_BYTES)):
                 left -= len(data)
+        except (OSError, trio.BrokenResourceError, trio.ClosedResourceError) as error:
+            forget_frames(error)

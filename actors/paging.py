@@ -26,7 +26,9 @@ def check_position(request: ReadHistory, head: Head) -> Refused | None:
     return None
 
 
-def from_ring(request: ReadHistory, head: Head, ring: Ring, limits: CastLimits) -> Page | None:
+def from_ring(
+    request: ReadHistory, head: Head, ring: Ring, limits: CastLimits, *, first: int = 1
+) -> Page | None:
     """The page, if all of it is remembered."""
     limit = page_limit(request, limits)
     if request.since is not None:
@@ -34,17 +36,30 @@ def from_ring(request: ReadHistory, head: Head, ring: Ring, limits: CastLimits) 
             return Page(epoch=head.epoch, messages=(), more=False)
         entries = ring.after(request.since.offset, limit=limit)
     else:
-        if head.offset == 0:
+        if head.offset < first:
             return Page(epoch=head.epoch, messages=(), more=False)
         below = request.before.offset if request.before is not None else None
         entries = ring.before(below, limit=limit)
-    return None if entries is None else page_of(request, head, entries, limits)
+    return None if entries is None else page_of(request, head, entries, limits, first=first)
 
 
 def page_of(
-    request: ReadHistory, head: Head, entries: Sequence[Remembered], limits: CastLimits
+    request: ReadHistory,
+    head: Head,
+    entries: Sequence[Remembered],
+    limits: CastLimits,
+    *,
+    first: int = 1,
 ) -> Page:
-    """The page that `entries`, offsets ascending, make: cut to its bounds on the far side."""
+    """The page that `entries`, offsets ascending, make: cut to its bounds on the far side.
+
+    Args:
+        request: What was asked.
+        head: The newest message of the room.
+        entries: What was found.
+        limits: The page's bounds.
+        first: The oldest message that is still there.
+    """
     messages = [entry.message for entry in entries]
     onwards = request.since is not None
     if onwards:
@@ -64,5 +79,5 @@ def page_of(
         more = bool(messages) and messages[-1].offset < head.offset
     else:
         messages.reverse()
-        more = bool(messages) and messages[0].offset > 1
+        more = bool(messages) and messages[0].offset > first
     return Page(epoch=head.epoch, messages=tuple(messages), more=more)

@@ -15,7 +15,7 @@ import attrs
 from greenroom.actors.ports import Head, NewMessage
 from greenroom.actors.ring import Remembered
 from greenroom.actors.subscription import Subscription
-from greenroom.supervisor import ReplyTo
+from greenroom.actors.voice import Said
 
 MOST_ATTEMPTS = 3
 """A batch that was lost this often is refused: it may be what crashes the archive."""
@@ -26,9 +26,7 @@ class Pending:
     """One PUBLISH without an answer."""
 
     message: NewMessage
-    sender: Subscription
-    echo: bool
-    reply_to: ReplyTo
+    said: Said
 
 
 @attrs.define(eq=False)
@@ -93,7 +91,7 @@ class Pipeline:
                 self._waiting.popleft()
                 for _ in range(min(len(self._waiting), self._batch_messages))
             ]
-            self._bytes -= sum(len(item.message.content) for item in items)
+            self._bytes -= sum([len(item.message.content) for item in items])
             self._submitted += 1
             batch = InFlight(self._submitted, items)
         else:
@@ -122,12 +120,6 @@ class Pipeline:
         self._lost.clear()
         self._bytes = 0
         return items
-
-    def abandon(self) -> list[Pending]:
-        """Everything that has no answer yet."""
-        under_way = [item for batch in self._in_flight for item in batch.items]
-        self._in_flight.clear()
-        return [*under_way, *self.give_up()]
 
 
 @attrs.frozen

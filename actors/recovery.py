@@ -35,12 +35,25 @@ class Lost:
 class MustRead:
     """The archive has to be asked for what comes after `after`, at most `limit` messages."""
 
-    after: int
+    since: int
     limit: int
+    read: Sequence[Remembered] = ()
+    """What it was asked for before, right behind `since`."""
+
+    @property
+    def after(self) -> int:
+        """Where to read on."""
+        return self.since + len(self.read)
 
 
 def plan(
-    since: Position | None, head: Head, ring: Ring, *, max_messages: int, max_bytes: int
+    since: Position | None,
+    head: Head,
+    ring: Ring,
+    *,
+    max_messages: int,
+    max_bytes: int,
+    may_read: bool = True,
 ) -> Recovered | Lost | MustRead:
     """Decide how to bring a client from `since` to `head`, which is the last one delivered."""
     if since is None:
@@ -51,6 +64,8 @@ def plan(
     missed = head.offset - since.offset
     if missed == 0:
         return Recovered(())
+    if not may_read:  # for this client, nothing is kept
+        return Lost(GapReason.EXPIRED, since.offset + 1, head.offset)
     if missed > max_messages:
         return Lost(GapReason.TOO_MANY, since.offset + 1, head.offset)
     entries = ring.after(since.offset)
@@ -60,27 +75,29 @@ def plan(
 
 
 def join_up(
-    since: int,
-    read: Sequence[Remembered],
+    plan: MustRead,
+    page: Sequence[Remembered],
     head: Head,
     ring: Ring,
     *,
     max_messages: int,
     max_bytes: int,
-) -> Recovered | Lost:
-    """Join what was `read` after `since` to the live stream, which has got to `head` meanwhile."""
-    if _size(read) > max_bytes:
-        return Lost(GapReason.TOO_MANY, since + 1, head.offset)  # and there may be more than that
-    last = read[-1].message.offset if read else since
-    newer = ring.after(last) if last < head.offset else ()
-    entries = [*read, *(newer or ())]
-    expected = range(since + 1, head.offset + 1)
-    outrun = read and newer is None  # the ring forgot meanwhile what the archive still has
-    if outrun or len(entries) > max_messages:
+) -> Recovered | Lost | MustRead:
+    """Join the `page` that was read to the live stream, which has got to `head` meanwhile.
+
+    Where the stream has outrun the ring, what comes behind the page has to be read too. That ends:
+    each time there is more of what one answer carries.
+    """
+    since, read = plan.since, [*plan.read, *page]
+    if head.offset - since > max_messages or _size(read) > max_bytes:  # it ended because it is full
         return Lost(GapReason.TOO_MANY, since + 1, head.offset)
-    if [entry.message.offset for entry in entries] != list(expected):
+    last = since + len(read)
+    if not page or [entry.message.offset for entry in read] != list(range(since + 1, last + 1)):
         return Lost(GapReason.EXPIRED, since + 1, head.offset)
-    return _within(entries, since, head, max_bytes)
+    newer = ring.after(last) if last < head.offset else ()
+    if newer is None:
+        return MustRead(since, head.offset - last, read)
+    return _within([*read, *newer], since, head, max_bytes)
 
 
 def _within(

@@ -60,6 +60,12 @@ class Ring:
         ):
             self._bytes -= len(entries.popleft().message.content)
 
+    def forget(self, below: int) -> None:
+        """Forget what is older than an offset."""
+        entries = self._entries
+        while entries and entries[0].message.offset < below:
+            self._bytes -= len(entries.popleft().message.content)
+
     def after(self, offset: int, *, limit: int | None = None) -> Sequence[Remembered] | None:
         """What follows `offset`, oldest first; None if some of that is forgotten."""
         first = self.first_offset

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 import attrs
 
-from greenroom.actors.subscription import Subscription
+from greenroom.actors.subscription import Gate, Subscription
+from greenroom.actors.voice import Said
 from greenroom.protocol import ErrorCode, Member, Message, Position
 from greenroom.supervisor import Request
 
@@ -20,22 +21,8 @@ class Refused:
 class Admitted:
     """The member is in the room; the room itself has written JOIN_OK to its outbox."""
 
-
-@attrs.frozen(kw_only=True)
-class Published:
-    """The message is stored (in an ephemeral room: was sent)."""
-
-    message: Message
-    status: int
-    duplicate: bool
-
-
-@attrs.frozen
-class NotYet:
-    """An earlier PUBLISH of the same connection was lost in a crash and is on its way again.
-
-    This one was not taken, and has to be sent again behind that.
-    """
+    incarnation: int
+    """Of the room: this one takes what the connection says."""
 
 
 @attrs.frozen(kw_only=True)
@@ -59,6 +46,15 @@ class JoinRoom(Request[Admitted | Refused]):
     id: int | None = None
     """Of the JOIN, for its JOIN_OK."""
     since: Position | None = None
+    may_read: bool = True
+    """Whether it may have what was said after `since`; else that is a GAP."""
+
+    @property
+    def position(self) -> Position | None:
+        """The last that the member has: of one with an open gate now, not when this was sent."""
+        if self.member.gate is Gate.OPEN:
+            return Position(self.member.epoch, self.member.next_offset - 1)
+        return self.since
 
 
 @attrs.frozen
@@ -68,16 +64,14 @@ class LeaveRoom:
     member: Subscription
 
 
-@attrs.frozen(kw_only=True)
-class PublishTo(Request[Published | Refused | NotYet]):
-    """Say something in the room."""
+@attrs.define(eq=False)
+class PublishTo:
+    """Say something in the room. It is answered through `said`; `Down` tells that it won't be."""
 
-    member: Subscription
-    number: int
-    """In the member's `order`."""
-    key: str
-    content: str
-    echo: bool = False
+    said: Said
+    term: int
+    """The room's incarnation, as the connection knew it. Another one does not take this: the
+    connection says it again, in its turn, as soon as it has heard of the crash."""
 
 
 @attrs.frozen
@@ -106,6 +100,26 @@ class ReadHistory(Request[Page | Refused]):
 @attrs.frozen
 class TellChanges:
     """Timer: who came and who went since the last time."""
+
+
+@attrs.frozen
+class WaitedEnough:
+    """Timer: sessions that were lost have not come back."""
+
+
+@attrs.frozen(kw_only=True)
+class Forsake:
+    """From the registry: a session that was lost does not come back, its token was revoked."""
+
+    user: str
+    session: str = attrs.field(repr=False)
+
+
+@attrs.frozen
+class Forget:
+    """From the archive: what lies below this offset has been deleted."""
+
+    first: int
 
 
 @attrs.frozen

@@ -9,10 +9,9 @@ from collections.abc import Sequence
 
 import attrs
 
-from greenroom.actors.access import RoomKind
 from greenroom.actors.batch import Batch
 from greenroom.actors.frames import frame_of
-from greenroom.actors.order import Order
+from greenroom.actors.ledger import MemberLedger
 from greenroom.actors.outbox import Outbox
 from greenroom.actors.ports import Head
 from greenroom.actors.ring import Remembered
@@ -35,15 +34,16 @@ class Subscription:
     """A member of a room, as the room sees it."""
 
     room: str
-    kind: RoomKind
     user: str
+    session: str = attrs.field(repr=False)
+    """Goes on when the connection is lost, and comes back with another: as another member."""
     connection: Ref[object]
     """Watched by the room: its end is the member's end."""
     codec: Codec
     outbox: Outbox
-    order: Order = attrs.field(factory=Order)
-    """Of its PUBLISHes; the same one after LEAVE and JOIN, while some are under way."""
     gate: Gate = Gate.JOINING
+    goodbye: bool = False
+    """Its connection has ended for good: the session does not come back."""
     was_open: bool = False
     """Whether the room has ever let it in: what it published before a LEAVE still counts."""
     epoch: str = ""
@@ -51,6 +51,8 @@ class Subscription:
     """Everything lower was delivered, left out on purpose, or told as a GAP: it is discarded."""
     unanswered: dict[str, bool] = attrs.field(factory=dict[str, bool])
     """{key: echo} of the PUBLISHes that have no ACK yet; the connection keeps it."""
+    account: MemberLedger = attrs.field(factory=MemberLedger, repr=False)
+    """What became of the room's messages here."""
     _acknowledged: set[int] = attrs.field(factory=set[int])
     # Own offsets from `next_offset` on: acknowledged before the room came to deliver them here.
 
@@ -66,21 +68,28 @@ class Subscription:
     def close(self) -> None:
         """Let nothing pass any more."""
         self.gate = Gate.CLOSED
+        self.account.gone = True
 
     def push(self, frame: bytes) -> bool:
         """Pass on a frame that has no place in the history."""
         return self.gate is Gate.OPEN and self.outbox.push(frame)
 
-    def deliver(self, batch: Batch["Subscription"]) -> tuple[int, bool]:
-        """Pass on a batch.
+    def deliver(self, batch: Batch["Subscription"], acks: bytes = b"") -> tuple[int, bool]:
+        """Pass on a batch, behind this connection's own ACKs, in one write.
 
         Returns:
             How many messages of it are due here, and whether the outbox took them.
         """
         if self.gate is not Gate.OPEN or batch.last < self.next_offset:
-            return 0, True
-        frames, count = batch.write_for(self, self.codec, next_offset=self.next_offset)
-        self._advance(batch.last)
+            frames, count = b"", 0
+        else:
+            frames, count = batch.write_for(self, self.codec, next_offset=self.next_offset)
+            if count <= batch.last - batch.first:  # not the whole: it has said some, or has them
+                due = batch.last + 1 - max(batch.first, self.next_offset)
+                self.account.own += due - count
+            self._advance(batch.last)
+        if acks:
+            return count, self.outbox.push(acks + frames)
         return count, not count or self.outbox.push(frames)
 
     def replay(self, entries: Sequence[Remembered]) -> tuple[int, bool]:
@@ -91,17 +100,15 @@ class Subscription:
         """
         if self.gate is not Gate.OPEN or not entries:
             return 0, True
-        frames = [
-            frame_of(self.codec, entry.message)
-            for entry in entries
-            if entry.message.offset >= self.next_offset and not self._is_own(entry)
-        ]
+        fresh = [entry for entry in entries if entry.message.offset >= self.next_offset]
+        frames = [frame_of(self.codec, entry.message) for entry in fresh if not self._is_own(entry)]
+        self.account.own += len(fresh) - len(frames)
         self._advance(max(self.next_offset - 1, entries[-1].message.offset))
         return len(frames), not frames or self.outbox.push(b"".join(frames))
 
     def acknowledged(self, key: str, offset: int) -> None:
-        """An own message was acknowledged; the connection says so before it sends the ACK."""
-        echo = self.unanswered.pop(key, False)
+        """An own message is acknowledged; said before the answer is finished."""
+        echo = self.unanswered.get(key, False)
         if offset >= self.next_offset and not echo:
             self._acknowledged.add(offset)
 

@@ -1,159 +1,107 @@
-"""The fence: everything trio-websocket does for one connection, and everything it does to it.
+"""The fence: the WebSocket handshake, by trio-websocket and wsproto, and all they do with it.
 
-The only file that knows trio-websocket. It does the handshake, parses frames, answers pings and
-close frames over our outbox. What it raises, and it raises much that a client can provoke, ends
-here as an `Ending` that says what the peer is to be told.
+The only file that knows the two. What they raise, and they raise much that a client can provoke,
+ends here as an `Ending` that says what the peer is to be told. Frames are not their business:
+`frame_reader` reads those, because it counts and bounds what they do not.
 """
 
-from collections.abc import Awaitable, Callable
 from typing import Final
 
-import attrs
 import trio
-from trio_websocket import (
-    CloseReason,
-    ConnectionClosed,
-    WebSocketConnection,
-    wrap_server_stream,
-)
+from trio_websocket import WebSocketConnection, WebSocketRequest
+from wsproto import ConnectionType, WSConnection
+from wsproto.events import RejectConnection, RejectData, Request
+from wsproto.utilities import RemoteProtocolError
 
+from greenroom.actors.ending import Ending
+from greenroom.actors.frame_reader import FrameReader
 from greenroom.actors.outbox import Outbox
-from greenroom.actors.services import CastLimits
-from greenroom.protocol import SUBPROTOCOLS, CloseCode, Codec, choose_subprotocol
+from greenroom.actors.tracebacks import forget_frames
+from greenroom.protocol import SUBPROTOCOLS, Codec, choose_subprotocol
 
 RECEIVE_BYTES: Final = 16 * 1024
 BAD_REQUEST: Final = b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 
-# What wsproto finds wrong with a frame, and what RFC 6455, 7.4.1 calls it. trio-websocket only
-# drops the connection; the close frame is ours to send.
-VIOLATIONS: Final = frozenset(
-    {
-        CloseCode.PROTOCOL_ERROR,
-        CloseCode.INVALID_DATA,
-        CloseCode.MESSAGE_TOO_BIG,
-    }
-)
 
+async def shake_hands(outbox: Outbox, reader: FrameReader) -> Codec | Ending:
+    """Accept the client's request in the codec it wants, or say why there will be no WebSocket.
 
-@attrs.frozen
-class Ending:
-    """The client's side of the connection is over."""
-
-    close: CloseCode | None = None
-    """What to tell the peer; None if it knows, or can't hear it."""
-    answer: bytes = b""
-    """What to send instead, where the handshake failed and there is no WebSocket to close."""
-    detail: str = ""
-    """For the log."""
-
-
-async def converse(
-    outbox: Outbox,
-    limits: CastLimits,
-    *,
-    handshake_until: float,
-    on_open: Callable[[Codec], Awaitable[object]],
-    on_frame: Callable[[str | bytes], Awaitable[object]],
-) -> Ending:
-    """Handshake, then one message after the other to `on_frame`, until the client's end.
-
-    Reading waits while `on_frame` does: that is how back-pressure reaches the client.
+    Args:
+        outbox: The client.
+        reader: Gets what came right behind the request, which no client should send before it has
+            our answer (RFC 6455, 4.1): whether it comes in the same segment must not matter.
 
     Cancellation:
-        Goes through; the outbox stays open for a close frame.
+        Goes through; the outbox stays open.
     """
-    talk = _Talk(outbox, limits)
+    handshake = _Handshake(outbox)
     try:
-        async with trio.open_nursery() as nursery:
-            codec = await talk.shake_hands(nursery, handshake_until)
-            if codec is not None:
-                await on_open(codec)
-                await talk.read(on_frame)
-            nursery.cancel_scope.cancel()
-    except* Exception as group:  # noqa: BLE001 - this is the fence
-        talk.blame(group)
-    return talk.ending
+        request = await handshake.read_request(outbox)
+        if request is None:
+            return Ending()
+        answer = await _answer(request)
+        outbox.progress()
+        reader.feed(handshake.behind_request, outbox.last_received_at)
+    except Exception as error:  # noqa: BLE001 - this is the fence
+        forget_frames(error)
+        return Ending(answer=BAD_REQUEST, detail=repr(error))
+    finally:
+        handshake.dissolve()
+    return answer
 
 
-class _Talk:
-    """One connection's trio-websocket, and how it ended."""
+async def _answer(request: WebSocketRequest) -> Codec | Ending:
+    offered = request.proposed_subprotocols
+    codec = choose_subprotocol(offered)
+    if codec is None:
+        ours = "expected one of: " + ", ".join(SUBPROTOCOLS) + "\n"
+        await request.reject(
+            400, extra_headers=[(b"Content-Type", b"text/plain")], body=ours.encode()
+        )
+        # Not their names: some clients of other servers put a token there.
+        return Ending(detail=f"{len(offered)} unknown subprotocols")
+    # No extensions: what is not agreed on makes its reserved bits a violation (RFC 6455, 9.1).
+    await request.accept(subprotocol=codec.subprotocol if offered else None)
+    return codec
 
-    def __init__(self, outbox: Outbox, limits: CastLimits) -> None:
-        self._outbox = outbox
-        self._limits = limits
-        self._ws: WebSocketConnection | None = None
-        self.ending = Ending()
 
-    async def shake_hands(self, nursery: trio.Nursery, until: float) -> Codec | None:
-        """Accept the client's request in the codec it wants; None if there will be no WebSocket."""
-        with trio.CancelScope(deadline=until) as scope:
-            self._outbox.while_input = scope
-            request = await wrap_server_stream(
-                nursery,
-                self._outbox,
-                message_queue_size=0,
-                max_message_size=self._limits.max_frame_bytes,
-                receive_buffer_size=RECEIVE_BYTES,
-            )
-            offered = request.proposed_subprotocols
-            codec = choose_subprotocol(offered)
-            if codec is None:
-                ours = "expected one of: " + ", ".join(SUBPROTOCOLS) + "\n"
-                await request.reject(
-                    400, extra_headers=[(b"Content-Type", b"text/plain")], body=ours.encode()
-                )
-                self.ending = Ending(detail=f"unknown subprotocols {offered!r}")
+class _Handshake(WebSocketConnection):
+    """trio-websocket's connection without its reader task and its queue, up to the first frame.
+
+    Everything of it that is private and that we rely on stands in this class and nowhere else, and
+    tests/actors/test_websocket.py fails when a new version changes it.
+    """
+
+    def __init__(self, stream: trio.abc.Stream) -> None:
+        super().__init__(stream, WSConnection(ConnectionType.SERVER), message_queue_size=0)
+
+    async def read_request(self, outbox: Outbox) -> WebSocketRequest | None:
+        """Read until there is a request for an upgrade; None when the client's side ends."""
+        while True:
+            data = await outbox.receive_some(RECEIVE_BYTES)
+            if not data:
                 return None
-            chosen = codec.subprotocol if offered else None
-            self._ws = await request.accept(subprotocol=chosen)
-            self._outbox.while_input = None
-            self._outbox.progress()
-            return codec
-        self.ending = Ending(detail="no handshake")
-        return None
+            try:
+                self._wsproto.receive_data(data)
+            except RemoteProtocolError as error:
+                # wsproto can't reject what it has not understood, and raises here in turn.
+                if isinstance(error.event_hint, RejectConnection | RejectData):
+                    forget_frames(error)
+                    await self._send(error.event_hint)
+                    return None
+                raise
+            for event in self._wsproto.events():
+                if isinstance(event, Request):
+                    return WebSocketRequest(self, event)
 
-    async def read(self, on_frame: Callable[[str | bytes], Awaitable[object]]) -> None:
-        """Pass on the client's messages until there are no more."""
-        ws = self._ws
-        assert ws is not None  # noqa: S101 - shake_hands gave a codec
-        self.ending = Ending()
-        try:
-            while True:
-                frame = await ws.get_message()
-                self._outbox.progress()
-                if size_of(frame) > self._limits.max_frame_bytes:
-                    # trio-websocket has counted characters.
-                    self.ending = Ending(CloseCode.MESSAGE_TOO_BIG)
-                    return
-                await on_frame(frame)
-        except ConnectionClosed as closed:
-            self.ending = self._ending_of(closed.reason)
+    def dissolve(self) -> None:
+        """Take apart what wsproto has made for frames: a cycle, and nobody's business here."""
+        connection = self._wsproto.connection
+        if connection is not None:
+            vars(connection._proto).clear()
 
-    def blame(self, group: BaseExceptionGroup[Exception]) -> None:
-        """Something was raised in trio-websocket: the client's doing, as far as we know."""
-        detail = "; ".join(repr(error) for error in _leaves(group))
-        if self._ws is not None:
-            self.ending = Ending(CloseCode.PROTOCOL_ERROR, detail=detail)
-        else:
-            self.ending = Ending(answer=BAD_REQUEST, detail=detail)
-
-    def _ending_of(self, reason: CloseReason | None) -> Ending:
-        if reason is None or self._outbox.close_frame_sent or self._outbox.peer_gone:
-            return Ending()
-        if reason.code not in VIOLATIONS:
-            return Ending()
-        return Ending(CloseCode(reason.code), detail=reason.reason or "")
-
-
-def size_of(frame: str | bytes) -> int:
-    """Bytes on the wire."""
-    if isinstance(frame, bytes) or frame.isascii():
-        return len(frame)
-    return len(frame.encode())
-
-
-def _leaves(group: BaseExceptionGroup[Exception]) -> list[Exception]:
-    leaves: list[Exception] = []
-    for error in group.exceptions:
-        leaves += _leaves(error) if isinstance(error, BaseExceptionGroup) else [error]
-    return leaves
+    @property
+    def behind_request(self) -> bytes:
+        """What came after the request's head."""
+        data, _over = self._wsproto.handshake._h11_connection.trailing_data
+        return data

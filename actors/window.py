@@ -2,19 +2,29 @@
 
 from collections.abc import Callable
 
-import trio
-
 
 class Window:
     """Commands of one connection that have no answer yet, in number and in bytes.
 
-    When either bound is reached, reading stops until an answer is given: that fills the client's
-    socket, and is how back-pressure gets to it. The heartbeat clock must not count that time.
+    When either bound is reached and more comes, reading stops until an answer is given: that fills
+    the client's socket, and is how back-pressure gets to it. The heartbeat clock must not count
+    that time.
 
     Args:
         on_stop: Called when reading stops.
-        on_go: Called when it goes on.
+        on_go: Called when it may go on; by whoever gave the answer, so it must not wait.
     """
+
+    __slots__ = (
+        "_bytes",
+        "_max_bytes",
+        "_max_commands",
+        "_on_go",
+        "_on_stop",
+        "_stopped",
+        "commands",
+        "is_full",
+    )
 
     def __init__(
         self,
@@ -28,42 +38,39 @@ class Window:
         self._max_bytes = max_bytes
         self._on_stop = on_stop
         self._on_go = on_go
-        self._commands = 0
-        self._bytes = 0
-        self._waiting: trio.Event | None = None
-
-    @property
-    def commands(self) -> int:
+        self.commands = 0
         """How many are under way."""
-        return self._commands
+        self._bytes = 0
+        self._stopped = False
+        self.is_full = False
+        """Whether reading has to stop; asked twice for each message, so it is kept."""
 
-    @property
-    def is_full(self) -> bool:
-        """Whether reading has to stop."""
-        return self._commands >= self._max_commands or self._bytes >= self._max_bytes
+    def widen(self, max_bytes: int) -> None:
+        """Let more bytes be under way from now on."""
+        self._max_bytes = max_bytes
+        self.is_full = self.commands >= self._max_commands or self._bytes >= self._max_bytes
 
     def open(self, size: int) -> "Ticket":
         """A command of `size` bytes has been read."""
-        self._commands += 1
+        self.commands += 1
         self._bytes += size
+        self.is_full = self.commands >= self._max_commands or self._bytes >= self._max_bytes
         return Ticket(self, size)
 
     def close(self, size: int) -> None:
         """A command of `size` bytes is finished."""
-        self._commands -= 1
+        self.commands -= 1
         self._bytes -= size
-        if self._waiting is not None and not self.is_full:
-            self._waiting.set()
-            self._waiting = None
+        self.is_full = self.commands >= self._max_commands or self._bytes >= self._max_bytes
+        if self._stopped and not self.is_full:
+            self._stopped = False
+            self._on_go()
 
-    async def wait_room(self) -> None:
-        """Return when the next command may be read."""
-        if not self.is_full:
-            return
-        self._on_stop()
-        self._waiting = trio.Event()
-        await self._waiting.wait()
-        self._on_go()
+    def stop(self) -> None:
+        """Reading stops, the window being full; `on_go` will say when it may go on."""
+        if not self._stopped:
+            self._stopped = True
+            self._on_stop()
 
 
 class Ticket:
@@ -77,6 +84,7 @@ class Ticket:
 
     def done(self) -> None:
         """The command is finished: answered, or it needs no answer."""
-        if self._window is not None:
-            window, self._window = self._window, None
+        window = self._window
+        if window is not None:
+            self._window = None
             window.close(self._size)

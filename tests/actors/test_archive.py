@@ -7,7 +7,16 @@ import trio
 from support.cast_pieces import new_message
 from support.cast_stage import FakeStore, open_stage
 
-from greenroom.actors.archive import PROBE_SECONDS, Load, OutOfOrder, Read, Store, Writer
+from greenroom.actors.archive import (
+    PAUSE_SECONDS,
+    QUIET_PROBE_SECONDS,
+    Load,
+    OutOfOrder,
+    Read,
+    Store,
+    Undispatched,
+    Writer,
+)
 from greenroom.actors.ports import Head, StoreUnavailable
 
 
@@ -133,8 +142,84 @@ async def test_a_store_that_is_well_again_is_found_out_without_a_publish(autojum
         stage.store.away = True
         with pytest.raises(StoreUnavailable):
             await stage.cast.archive.ask(store_of("a"))
-        await trio.sleep(10 * PROBE_SECONDS)
+        await trio.sleep(10 * PAUSE_SECONDS)
         assert not stage.services.commits.good
         stage.store.away = False
-        await trio.sleep(2 * PROBE_SECONDS)
+        await trio.sleep(2 * PAUSE_SECONDS)
         assert stage.services.commits.good
+
+
+async def statuses(stage, room="lobby"):
+    return [row.status for row in await stage.store.read(room, limit=9)]
+
+
+async def test_a_store_that_fails_is_noticed_although_nobody_publishes(autojump_clock):
+    async with open_stage() as stage:
+        stage.store.away = True
+        await trio.sleep(QUIET_PROBE_SECONDS + 2 * PAUSE_SECONDS)
+        assert not stage.services.commits.good
+
+
+async def test_what_a_room_handed_on_is_marked_by_the_next_commit_of_another_second(
+    autojump_clock,
+):
+    async with open_stage() as stage:
+        ann = await stage.member("ann", "lobby")
+        for number in range(3):
+            await ann.publish("lobby", str(number))
+        assert await statuses(stage) == [0, 0, 0]
+        await trio.sleep(0.9 * PAUSE_SECONDS)
+        await ann.publish("lobby", "a")
+        await trio.sleep(0.9 * PAUSE_SECONDS)
+        await ann.publish("lobby", "b")
+        assert await statuses(stage) == [1, 1, 1, 1, 0]
+
+
+async def test_the_last_message_is_marked_when_nobody_says_more(autojump_clock):
+    async with open_stage() as stage:
+        ann = await stage.member("ann", "lobby")
+        await ann.publish("lobby", "a")
+        await trio.sleep(2 * PAUSE_SECONDS)
+        assert await statuses(stage) == [1]
+
+
+async def test_an_orderly_stop_leaves_nothing_unmarked(autojump_clock):
+    store = FakeStore()
+    async with open_stage(store) as stage:
+        ann = await stage.member("ann", "lobby")
+        await ann.publish("lobby", "a")
+    assert await store.undispatched(after=0, limit=9) == []
+
+
+async def test_marks_wait_while_the_store_is_away(autojump_clock):
+    async with open_stage() as stage:
+        ann = await stage.member("ann", "lobby")
+        await ann.publish("lobby", "a")
+        stage.store.away = True
+        await trio.sleep(5 * PAUSE_SECONDS)
+        stage.store.away = False
+        await trio.sleep(2 * PAUSE_SECONDS)
+        assert await statuses(stage) == [1]
+
+
+async def test_rows_that_a_killed_node_left_are_settled_at_the_next_start(autojump_clock):
+    store = FakeStore()
+    await store.commit([new_message(str(n), room=f"r{n % 3}") for n in range(1200)])
+    async with open_stage(store):
+        await trio.sleep(3 * PAUSE_SECONDS)
+        assert await store.undispatched(after=0, limit=9) == []
+
+
+async def test_with_callbacks_fan_out_alone_marks_nothing(autojump_clock):
+    store = FakeStore()
+    await store.commit([new_message("a")])
+    async with open_stage(store) as stage:
+        stage.services.watermarks.callbacks = True
+        ann = await stage.member("ann", "lobby")
+        await ann.publish("lobby", "b")
+        await trio.sleep(3 * PAUSE_SECONDS)
+        rows = await stage.cast.archive.ask(Undispatched(after=0, limit=9))
+        assert rows[-1].offset == 2
+        stage.services.watermarks.called_back("lobby", Head("e-lobby", 2))
+        await trio.sleep(3 * PAUSE_SECONDS)
+        assert await stage.cast.archive.ask(Undispatched(after=0, limit=9)) == []

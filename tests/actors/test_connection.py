@@ -5,8 +5,11 @@ import json
 import pytest
 import trio
 from support.cast_stage import open_stage
+from support.wire import frame
 from trio_websocket import ConnectionRejected, wrap_client_stream
 
+from greenroom.actors.liveness import Liveness
+from greenroom.actors.rates import NO_LIMITS
 from greenroom.protocol import Drain
 
 
@@ -96,6 +99,34 @@ async def test_a_bad_token_is_an_error_and_a_close(autojump_clock, token, error,
         assert await client.close_code() == close
 
 
+async def test_an_auth_without_a_token_means_the_handshake_s(autojump_clock):
+    async with open_stage() as stage:
+        client = await stage.open(token=stage.token("ann"))
+        reply = await client.ask("AUTH")
+        assert (reply["type"], reply["user"]) == ("AUTH_OK", "ann")
+
+
+async def test_the_token_of_an_auth_goes_before_the_handshake_s(autojump_clock):
+    async with open_stage() as stage:
+        client = await stage.open(token=stage.token("ann"))
+        assert (await client.ask("AUTH", token=stage.token("bob")))["user"] == "bob"
+
+
+@pytest.mark.parametrize(
+    ("carried", "error", "close"),
+    [(None, 101, 4500), ("nonsense", 101, 4500), ("expired", 109, 4003)],
+)
+async def test_an_auth_without_a_token_where_the_handshake_s_is_no_good(
+    autojump_clock, carried, error, close
+):
+    """The handshake's is looked at when AUTH comes, whatever it was worth before."""
+    async with open_stage() as stage:
+        expired = stage.token("ann", lifetime_seconds=-1)
+        client = await stage.open(token=expired if carried == "expired" else carried)
+        assert (await client.ask("AUTH"))["code"] == error
+        assert await client.close_code() == close
+
+
 async def test_a_command_before_auth_does_nothing(autojump_clock):
     async with open_stage() as stage:
         client = await stage.open()
@@ -173,20 +204,46 @@ async def test_a_silent_client_is_asked_after_20_seconds_and_closed_at_33(autoju
         assert trio.current_time() - started == pytest.approx(33, abs=0.1)
 
 
+async def test_a_crash_in_a_beat_ends_that_connection_alone(autojump_clock, monkeypatch):
+    """Its beat runs in the task of all beats."""
+    async with open_stage() as stage:
+        ann, bob = await stage.client("ann"), await stage.client("bob")
+        poll = Liveness.poll
+        polled = []
+
+        def crash_first(liveness, now):
+            polled.append(liveness)
+            if polled[0] is liveness:
+                raise RuntimeError("a bug in the clock")
+            return poll(liveness, now)
+
+        monkeypatch.setattr(Liveness, "poll", crash_first)
+        codes = []
+
+        async def hear(client):
+            codes.append(await client.close_code())
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(hear, ann)
+            nursery.start_soon(hear, bob)
+        assert sorted(codes) == [4002, 4005]
+
+
 async def test_bytes_that_make_no_message_yet_are_a_sign_of_life(autojump_clock):
-    """A frame of 40 bytes that trickles in, one byte in 10 s, keeps the connection alive."""
+    """A frame that trickles in, one byte in 10 s, keeps the connection alive, though for 60 s."""
     async with open_stage() as stage:
         client = await stage.client("ann")
-        frame = bytes([0x81, 0x80 | 40, 0, 0, 0, 0]) + b" " * 40
-        for byte in frame[:20]:
+        trickle = frame(1, b" " * 40)
+        for byte in trickle[:7]:
             await client.stream.send_all(bytes([byte]))
-            await trio.sleep(10)
+            await trio.sleep(9.9)
         assert stage.connections() == 1
+        await client.stream.send_all(trickle[7:8])
+        assert await client.close_code() == 4005
 
 
-async def test_a_vanished_client_is_cleaned_up_everywhere_within_the_heartbeat_timeout(
-    autojump_clock,
-):
+async def test_a_vanished_client_is_cleaned_up_everywhere_within_its_timeouts(autojump_clock):
+    """33 s of silence, 2 s for the close, 15 s in which it could have come back."""
     async with open_stage(empty_room_seconds=1000) as stage:
         ann = await stage.member("ann", "lobby")
         await stage.member("bob", "lobby")
@@ -202,7 +259,7 @@ async def test_a_vanished_client_is_cleaned_up_everywhere_within_the_heartbeat_t
             nursery.start_soon(stay_alive)
             left = await ann.next("LEFT")  # bob's client never says another word
             assert (left["user"], left["members"]) == ("bob", 1)
-            assert trio.current_time() - started < 33 + 2 + 0.5
+            assert trio.current_time() - started < 33 + 2 + 15 + 0.5
             present = await ann.ask("PRESENCE", room="lobby")
             assert present["members"] == [{"user": "ann", "connections": 1}]
             assert await stage.sessions_of("bob") == ()
@@ -259,6 +316,55 @@ async def test_reading_stops_at_64_unanswered_publishes_and_goes_on_after(autoju
         stage.store.gate.set()
         acks = [await client.next("ACK") for _ in range(200)]
         assert [ack["offset"] for ack in acks] == list(range(1, 201))
+
+
+async def test_a_frame_may_be_large_once_auth_has_succeeded(autojump_clock):
+    async with open_stage(max_frame_bytes_before_auth=1000) as stage:
+        stranger = await stage.open()
+        await stranger.send(type="AUTH", id=1, token="x" * 1000)
+        assert await stranger.close_code() == 1009
+        member = await stage.member("ann", "lobby")
+        assert (await member.publish("lobby", "x" * 1000))["type"] == "ACK"
+
+
+async def test_what_waits_for_the_answer_to_an_auth_is_bounded(autojump_clock):
+    """Reading stops at 16 KiB, and goes on when the client is known."""
+    async with open_stage() as stage:
+        client = await stage.open()
+        token = stage.token("ann")
+        await client.send(type="AUTH", id=1, token=token)
+        for number in range(2, 32):
+            await client.send(type="PUBLISH", id=number, room="lobby", content="x" * 1000)
+        assert (await client.reply_to(1))["type"] == "AUTH_OK"
+        assert {(await client.reply_to(number))["type"] for number in range(2, 32)} == {"ERROR"}
+
+
+def in_fragments(**message) -> bytes:
+    text = json.dumps(message).encode()
+    return frame(1, text[:3], fin=False) + frame(0, text[3:])
+
+
+@pytest.mark.parametrize("command", ["HISTORY", "PUBLISH"])
+async def test_the_window_s_bound_holds_up_no_answer_to_what_came_in_fragments(
+    autojump_clock, command
+):
+    """A segment holds more than the window does; the room crashes meanwhile."""
+    async with open_stage(rates=NO_LIMITS) as stage:
+        client = await stage.member("ann", "lobby")
+        stage.store.gate = trio.Event()
+        fields = {"limit": 1} if command == "HISTORY" else {"content": "x"}
+        await client.stream.send_all(
+            b"".join(
+                in_fragments(type=command, id=1000 + number, room="lobby", **fields)
+                for number in range(100)
+            )
+        )
+        await trio.sleep(1)
+        await stage.cast.rooms.ref("lobby").tell("a message that no room understands")
+        await trio.sleep(1)
+        stage.store.gate.set()
+        answers = [await client.reply_to(1000 + number) for number in range(100)]
+        assert {answer["type"] for answer in answers} <= {"HISTORY_OK", "ACK"}
 
 
 # Ends.

@@ -96,6 +96,46 @@ async def test_a_protocol_violation_is_told_with_its_close_code(autojump_clock, 
             assert close_code_in(await read_all(stream)) == code
 
 
+@pytest.mark.parametrize(
+    ("name", "data", "code"),
+    [
+        ("unmasked", frame(1, b"{}", masked=False), 1002),
+        ("reserved bit", bytes([0x91, 0x80]) + MASK, 1002),
+        ("fragmented close", frame(8, b"\x03\xe8", fin=False), 1002),
+        ("two first fragments", frame(1, b"a", fin=False) + frame(2, b"b", fin=False), 1002),
+        ("length in too many bytes", frame_head(5), 1002),
+        ("close code 2999", frame(8, (2999).to_bytes(2, "big")), 1002),
+        ("half a character", frame(1, b"{", fin=False) + frame(0, b"\xe2\x82"), 1007),
+        ("bad UTF-8 in a close", frame(8, b"\x03\xe8\xed\xa0\x80"), 1007),
+        (
+            "too large in fragments",
+            frame(1, b"a", fin=False) + b"\x80" + frame_head(65_536)[1:],
+            1009,
+        ),
+        ("binary in fragments", frame(2, b"a", fin=False) + frame(0, b"b"), 4506),
+        ("a close", frame(8, (3456).to_bytes(2, "big") + b"bye"), 3456),
+    ],
+)
+async def test_what_was_said_before_an_end_is_obeyed_wherever_the_segments_end(
+    autojump_clock, name, data, code
+):
+    """AUTH, which waits for the registry, and what waits behind it; the end cut at every byte."""
+    async with open_stage() as stage, Bystanders(stage):
+        for cut in range(len(data)):
+            token = stage.token(f"u{cut}").encode()
+            auth = frame(1, b'{"type":"AUTH","id":1,"token":"%s"}' % token)
+            beat = frame(1, b'{"type":"HEARTBEAT","timestamp":111}')
+            stream = await upgraded(stage)
+            await stream.send_all(auth + beat + data[:cut])
+            if cut % 2:
+                await trio.sleep(0.1)
+            await stream.send_all(data[cut:] + beat)
+            answer = await read_all(stream)
+            assert answer.index(b"AUTH_OK") < answer.index(b'"echo":111'), cut
+            assert answer.count(b'"echo"') == 1, cut
+            assert close_code_in(answer) == code, cut
+
+
 async def test_the_limit_counts_bytes_not_characters(autojump_clock):
     """30,000 characters of three bytes each are more than 64 KiB."""
     async with open_stage() as stage, Bystanders(stage):
@@ -109,8 +149,8 @@ async def test_zero_length_fragments_without_end_are_cut_off(autojump_clock):
         stream = await upgraded(stage)
         await stream.send_all(frame(1, b"", fin=False))
         sent = await flood(stream, frame(0, b"", fin=False) * 1000)
-        # 128 KiB that made no message, 256 KiB read after our close frame.
-        assert sent < 450_000
+        # Two segments until it is told, then 6 kB each 10 ms for 2 s, until the socket is closed.
+        assert sent < 1_300_000
 
 
 async def test_pings_without_end_and_no_reading_are_cut_off(autojump_clock):
@@ -158,3 +198,9 @@ async def test_a_half_sent_frame_ends_with_silence(autojump_clock):
         stream = await upgraded(stage)
         await stream.send_all(frame(1, b"x" * 1000)[:500])
         assert close_code_in(await read_all(stream)) == 4502
+
+
+async def test_a_frame_in_the_same_segment_as_the_request_is_read(autojump_clock):
+    async with open_stage() as stage, Bystanders(stage):
+        stream, _ = await stage.raw(request() + frame(1, b"\xff"))
+        assert close_code_in(await read_all(stream)) == 1007

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 import pytest
 import trio
 import trio.testing
+from support.patience import PATIENCE_SECONDS
 
 from greenroom.actors.frames import close_frame
 from greenroom.actors.outbox import DirectSocket, Outbox
@@ -43,7 +44,7 @@ class FakeSocket:
         self._changed = trio.Event()
 
     def direct(self) -> DirectSocket:
-        return DirectSocket(self.send, self.wait_writable, lambda: None)
+        return DirectSocket(self.send, lambda _: b"", -1, self.wait_writable, lambda: None)
 
 
 class Watcher:
@@ -191,6 +192,59 @@ async def test_nothing_follows_a_close_frame():
         assert fake.written == CLOSE
 
 
+async def test_of_pongs_that_wait_in_a_row_only_the_last_one_is_sent():
+    """However many pings a client sends that reads nothing (RFC 6455, 5.5.3)."""
+    fake = FakeSocket(room=2)
+    async with open_outbox(fake) as (outbox, watcher):
+        outbox.push(b"abc")
+        for number in range(10_000):
+            outbox.pong(b"%d" % number)
+        outbox.push(b"def")
+        outbox.pong(b"x")
+        outbox.pong(b"y" * 125)
+        outbox.pong(b"z")
+        assert outbox.waiting_bytes == len(b"c" + b"..9999" + b"def" + b"..z")
+        assert watcher.slow == 0
+        fake.make_room(1000)
+        await trio.testing.wait_all_tasks_blocked()
+        assert fake.written == b"abc" + b"\x8a\x049999" + b"def" + b"\x8a\x01z"
+        outbox.pong(b"!")
+        assert fake.written.endswith(b"\x8a\x01z\x8a\x01!")
+
+
+async def test_a_pong_that_is_partly_written_is_not_replaced():
+    fake = FakeSocket(room=3)
+    async with open_outbox(fake) as (outbox, _):
+        outbox.pong(b"one")
+        outbox.pong(b"two")
+        outbox.pong(b"three")
+        fake.make_room(1000)
+        await trio.testing.wait_all_tasks_blocked()
+        assert fake.written == b"\x8a\x03one\x8a\x05three"
+
+
+async def test_a_pong_waits_no_longer_than_any_other_byte(autojump_clock):
+    """Replacing the last one does not make it younger: pings alone don't keep a slow client."""
+    fake = FakeSocket(room=0)
+    async with open_outbox(fake) as (outbox, watcher):
+        for _ in range(79):
+            outbox.pong(b"?")
+            await trio.sleep(0.1)
+        assert watcher.slow == 0
+        await trio.sleep(0.2)
+        assert watcher.slow == 1
+        outbox.pong(b"?")
+        await outbox.finish(seconds=0)
+
+
+async def test_no_pong_follows_a_close_frame():
+    fake = FakeSocket()
+    async with open_outbox(fake) as (outbox, _):
+        await outbox.send_all(CLOSE)
+        outbox.pong(b"?")
+        assert fake.written == CLOSE
+
+
 async def test_a_failed_write_breaks_the_outbox_for_good():
     fake = FakeSocket()
     async with open_outbox(fake) as (outbox, _):
@@ -308,7 +362,7 @@ async def test_a_real_socket_that_blocks_delivers_everything_in_order():
             outbox.push(chunk)
         assert outbox.waiting_bytes > 0
         received = b""
-        with trio.fail_after(10):
+        with trio.fail_after(PATIENCE_SECONDS):
             while len(received) < len(expected):
                 received += await peer.receive_some()
         assert received == expected

@@ -74,6 +74,36 @@ async def test_a_client_whose_transport_takes_nothing_is_too_slow_after_8_second
         assert trio.current_time() - started <= 2
 
 
+async def test_pongs_do_not_pile_up_for_a_client_that_reads_nothing(autojump_clock):
+    async with open_secured() as (outbox, _client, transport, slow):
+        transport.send_stream.send_all_hook = trio.sleep_forever
+        for number in range(10_000):
+            outbox.pong(b"x" * 125)
+            if number == 5_000:
+                await trio.testing.wait_all_tasks_blocked()
+        assert outbox.waiting_bytes == 2 * 127  # one is under way
+        await trio.sleep(8.1)
+        assert slow
+
+
+async def test_a_write_that_was_cut_off_is_never_continued(autojump_clock):
+    """Half a TLS record is on the wire: not even a close frame may follow."""
+    async with open_secured() as (outbox, _client, transport, _slow):
+        written = []
+        send_all = transport.send_all
+
+        async def half(data) -> None:
+            written.append(bytes(data))
+            await trio.sleep_forever()
+
+        transport.send_all = half
+        outbox.push(b"x" * 1000)
+        await trio.sleep(8.1)
+        transport.send_all = send_all
+        await outbox.finish(close_frame(4004), seconds=2)
+        assert len(written) == 1
+
+
 async def test_the_close_frame_arrives_and_the_end_follows_the_clients(autojump_clock):
     async with open_secured() as (outbox, client, _, _slow), trio.open_nursery() as nursery:
         nursery.start_soon(lambda: outbox.finish(close_frame(4001), seconds=1000))

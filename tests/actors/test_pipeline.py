@@ -22,7 +22,7 @@ def pipeline_of(count: int, **settings) -> Pipeline:
 
 
 def pending(content: str) -> Pending:
-    return Pending(new_message(content), sender=None, echo=False, reply_to=None)
+    return Pending(new_message(content), said=None)
 
 
 def contents(batch) -> list[str]:
@@ -75,12 +75,11 @@ def test_a_batch_that_is_lost_three_times_is_given_up():
     assert pipeline.idle
 
 
-def test_abandon_names_everything_without_an_answer():
+def test_giving_up_names_everything_that_is_not_under_way():
     pipeline = pipeline_of(8)
     one, *_ = take_all(pipeline)
     pipeline.lost(one)
-    assert sorted(item.message.content for item in pipeline.abandon()) == list("01234567")
-    assert pipeline.idle
+    assert sorted(item.message.content for item in pipeline.give_up()) == list("0167")
 
 
 # The lineup.

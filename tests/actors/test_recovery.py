@@ -57,28 +57,44 @@ def test_plan_counts_bytes_as_they_go_over_the_wire():
 
 def test_what_was_read_meets_the_ring():
     read = [remembered(offset) for offset in range(4, 9)]
-    outcome = join_up(3, read, Head("e", 12), ring_of(6, 12), **LIMITS)
+    outcome = join_up(MustRead(3, 9), read, Head("e", 12), ring_of(6, 12), **LIMITS)
     assert offsets(outcome) == list(range(4, 13))
 
 
-def test_a_stream_that_outran_the_ring_is_a_gap_that_history_can_fill():
+def test_behind_a_stream_that_outran_the_ring_the_rest_is_read_too():
     read = [remembered(offset) for offset in range(4, 9)]
-    outcome = join_up(3, read, Head("e", 12), ring_of(10, 12), **LIMITS)
-    assert outcome == Lost(GapReason.TOO_MANY, 4, 12)
+    outcome = join_up(MustRead(3, 9), read, Head("e", 12), ring_of(10, 12), **LIMITS)
+    assert outcome == MustRead(3, 4, read)
+    assert outcome.after == 8
+    page = [remembered(offset) for offset in range(9, 13)]
+    outcome = join_up(outcome, page, Head("e", 14), ring_of(12, 14), **LIMITS)
+    assert offsets(outcome) == list(range(4, 15))
+
+
+def test_history_that_is_gone_when_it_is_read_on_is_a_gap():
+    plan = MustRead(3, 4, [remembered(offset) for offset in range(4, 9)])
+    outcome = join_up(plan, [], Head("e", 12), ring_of(10, 12), **LIMITS)
+    assert outcome == Lost(GapReason.EXPIRED, 4, 12)
+
+
+def test_a_stream_that_outran_what_one_answer_carries_is_a_gap_that_history_can_fill():
+    read = [remembered(offset) for offset in range(4, 50)]
+    outcome = join_up(MustRead(3, 51), read, Head("e", 54), ring_of(53, 54), **LIMITS)
+    assert outcome == Lost(GapReason.TOO_MANY, 4, 54)
 
 
 def test_a_hole_in_what_was_read_is_a_gap():
     read = [remembered(offset) for offset in (4, 6, 7, 8)]
-    outcome = join_up(3, read, Head("e", 12), ring_of(9, 12), **LIMITS)
+    outcome = join_up(MustRead(3, 9), read, Head("e", 12), ring_of(9, 12), **LIMITS)
     assert outcome == Lost(GapReason.EXPIRED, 4, 12)
 
 
 def test_history_that_is_gone_is_a_gap():
-    outcome = join_up(3, [], Head("e", 12), ring_of(10, 12), **LIMITS)
+    outcome = join_up(MustRead(3, 9), [], Head("e", 12), ring_of(10, 12), **LIMITS)
     assert outcome == Lost(GapReason.EXPIRED, 4, 12)
 
 
 def test_a_read_that_ended_because_it_was_full_is_too_many_and_not_expired():
     read = [remembered(offset, content="x" * 900) for offset in (4, 5, 6)]
-    outcome = join_up(3, read, Head("e", 30), ring_of(29, 30), **LIMITS)
+    outcome = join_up(MustRead(3, 27), read, Head("e", 30), ring_of(29, 30), **LIMITS)
     assert outcome == Lost(GapReason.TOO_MANY, 4, 30)

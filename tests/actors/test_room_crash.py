@@ -1,12 +1,14 @@
 """A room actor crashes under its members: nobody is disconnected, nothing acknowledged is lost."""
 
 import random
+from collections import Counter
 
 import pytest
 import trio
 from support.cast_stage import open_stage, until
 
 from greenroom.actors.audience import Audience
+from greenroom.actors.durable import DurableHistory
 from greenroom.actors.history import GoOn
 from greenroom.actors.room_messages import JoinRoom
 from greenroom.protocol import Position
@@ -80,7 +82,7 @@ async def test_fifty_members_miss_nothing_while_their_room_crashes(autojump_cloc
             assert offsets == others
         ledger = stage.services.ledger.room(ROOM)
         assert ledger.pending == 0
-        assert ledger.owed == ledger.delivered
+        assert (ledger.copies().pending, ledger.copies().dropped) == (0, {})
 
 
 async def pipeline(client, count: int, answers: dict) -> None:
@@ -168,3 +170,105 @@ async def test_a_member_that_asks_twice_to_be_let_in_again_is_told_one_gap(
             assert push["type"] != "GAP"
             pushed += [push["content"]] if push["type"] == "MESSAGE" else []
         assert pushed == list("abcd")
+
+
+async def test_a_request_to_be_let_in_again_that_outlives_another_crash_tells_no_gap_twice(
+    autojump_clock, monkeypatch
+):
+    """It says where the member was when it was sent; the gate knows where it is now."""
+    admitted = []
+    admit = Audience.admit
+    monkeypatch.setattr(
+        Audience, "admit", lambda self, *args: (admitted.append(args[0].member), admit(self, *args))
+    )
+    async with open_stage(max_recovered_messages=1) as stage:
+        ann = await stage.member("ann", ROOM)
+        bob = await stage.member("bob", ROOM)
+        for content in "abc":
+            await bob.publish(ROOM, content)
+        member = admitted[0]
+        stale = JoinRoom(member=member, since=Position(member.epoch, 0))
+        member.next_offset = 1  # as if a crash had come before their delivery
+        room = stage.cast.rooms.ref(ROOM)
+        await room.tell("a message that no room understands")
+        await trio.sleep(1)
+        busy = trio.Event()
+        await room.tell(GoOn(busy.wait))
+        await room.tell("a message that no room understands")
+        await trio.sleep(0.1)
+        await room.tell(stale)  # survives behind it
+        busy.set()
+        await trio.sleep(1)
+        await bob.publish(ROOM, "d")
+        pushed = []
+        while "d" not in pushed:
+            push = await ann.receive()
+            if push["type"] in {"GAP", "MESSAGE"}:
+                pushed.append(push.get("content", "gap"))
+        assert pushed == ["a", "b", "c", "gap", "d"]
+
+
+async def test_members_wait_for_their_room_instead_of_asking_it_without_end(
+    autojump_clock, monkeypatch
+):
+    """While it is down a watch of it comes back at once: nobody may take that for another crash."""
+    asked = Counter()
+    join = DurableHistory.join
+
+    async def counted(self, envelope):
+        asked[envelope.message.member.user] += 1
+        await join(self, envelope)
+
+    monkeypatch.setattr(DurableHistory, "join", counted)
+    async with open_stage(heartbeat_seconds=1_000.0) as stage:
+        ann, bob = [await stage.member(user, ROOM) for user in ("ann", "bob")]
+        for _ in range(5):
+            asked.clear()
+            await stage.cast.rooms.ref(ROOM).tell("a message that no room understands")
+            await trio.sleep(10)
+            assert max(asked.values()) <= 4  # it was more than 500
+        await bob.publish(ROOM, "hello")
+        assert (await ann.next("MESSAGE"))["content"] == "hello"
+
+
+@pytest.mark.parametrize("seed", range(6))
+async def test_members_come_back_to_a_room_that_crashes_while_they_come_back(autojump_clock, seed):
+    """Again and again, in whatever order answers, watches and crashes meet."""
+    rng = random.Random(seed)
+    async with open_stage(seed=seed, heartbeat_seconds=1_000.0) as stage:
+        members = [await stage.member(f"u{number}", ROOM) for number in range(5)]
+        room = stage.cast.rooms.ref(ROOM)
+        for _ in range(20):
+            await room.tell("a message that no room understands")
+            for _ in range(rng.randrange(60)):
+                await trio.lowlevel.checkpoint()
+            if rng.random() < 0.5:
+                await until(lambda: is_alive(stage, ROOM))
+                for _ in range(rng.randrange(20)):
+                    await trio.lowlevel.checkpoint()
+        await trio.sleep(30)
+        author = await stage.member("author", ROOM)
+        await author.publish(ROOM, "hello")
+        for member in members:
+            assert (await member.next("MESSAGE"))["content"] == "hello"
+
+
+async def test_what_was_said_before_several_leaves_is_answered_when_the_room_takes_nobody_back(
+    autojump_clock,
+):
+    """The room crashes with a PUBLISH of each of two former members, and its store is away."""
+    async with open_stage() as stage:
+        ann = await stage.member("ann", ROOM)
+        stage.store.gate = trio.Event()
+        await ann.send(type="PUBLISH", id=901, room=ROOM, content="x")
+        await ann.ask("LEAVE", room=ROOM)
+        await ann.joined(ROOM)
+        await ann.send(type="PUBLISH", id=902, room=ROOM, content="x")
+        await ann.ask("LEAVE", room=ROOM)
+        stage.store.away = True
+        await stage.cast.rooms.ref(ROOM).tell("a message that no room understands")
+        await trio.sleep(0.1)
+        stage.store.gate.set()
+        with trio.fail_after(20):
+            answers = [await ann.next("ERROR") for _ in range(2)]
+        assert {answer["id"] for answer in answers} == {901, 902}

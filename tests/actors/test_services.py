@@ -6,7 +6,7 @@ from pathlib import Path
 import attrs
 
 from greenroom.actors.services import CastLimits
-from greenroom.node.storage.engine import CONNECTIONS
+from greenroom.node.storage import Pool
 
 PAGE = Path(__file__).parents[2] / "docs" / "explanation" / "how-a-message-travels.md"
 ROW = re.compile(r"^\|[^|]+\| `(\w+)` \| ([\d.]+) \|", re.MULTILINE)
@@ -21,4 +21,4 @@ def test_the_documented_bounds_are_the_defaults():
 
 def test_the_archive_does_no_more_at_once_than_the_store_has_connections():
     limits = CastLimits()
-    assert 1 + limits.reads_at_once + limits.loads_at_once <= CONNECTIONS
+    assert 1 + limits.reads_at_once + limits.loads_at_once <= Pool().most

@@ -1,36 +1,17 @@
 """The gate of one connection to one room: each message once, in order, none of its own."""
 
-import json
+from support.cast_pieces import Sink, message, remembered
 
-from support.cast_pieces import message, read_frames, remembered
-
-from greenroom.actors.access import RoomKind
 from greenroom.actors.batch import Batch
 from greenroom.actors.ports import Head
 from greenroom.actors.subscription import Gate, Subscription
 from greenroom.protocol import JSON_CODEC
 
 
-class Sink:
-    """Stands in for an outbox: what was pushed."""
-
-    def __init__(self) -> None:
-        self.data = b""
-        self.full = False
-
-    def push(self, frames: bytes) -> bool:
-        if not self.full:
-            self.data += frames
-        return not self.full
-
-    def offsets(self) -> list[int]:
-        return [json.loads(text)["offset"] for text in read_frames(self.data)]
-
-
 def subscription(user: str = "ann", *, at: int | None = 0) -> Subscription:
     made = Subscription(
         room="lobby",
-        kind=RoomKind.PUBLIC,
+        session="s",
         user=user,
         connection=None,
         codec=JSON_CODEC,

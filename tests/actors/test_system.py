@@ -11,15 +11,34 @@ def test_the_tree_is_the_one_that_is_drawn():
     services = Services(node="n1", now=lambda: 0.0, verify=lambda token, now: None)
     spec = node_spec(services=services, store=FakeStore())
     assert [child.id for child in spec.children] == [
+        "warden",
         "registry",
         "archive",
+        "doorkeeper",
         "rooms",
+        "readiness",
+        "beats",
+        "bearers",
         "connections",
     ]
     dynamic = {c.id for c in spec.children if isinstance(c, SupervisorSpec) and c.dynamic}
     assert dynamic == {"rooms", "connections"}
     drawn = [line.split()[1] for line in node_spec.__doc__.splitlines() if "──" in line]
-    assert drawn == ["registry", "archive", "rooms", "connections", "listener"]
+    assert drawn == [
+        "keys",
+        "warden",
+        "registry",
+        "archive",
+        "callbacks",
+        "doorkeeper",
+        "operators",
+        "rooms",
+        "readiness",
+        "beats",
+        "bearers",
+        "connections",
+        "listener",
+    ]
 
 
 async def test_more_rooms_than_allowed_is_error_108(autojump_clock):
