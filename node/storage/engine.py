@@ -1,91 +1,169 @@
-"""Opens the database: how it is spoken to, and that its tables are there.
+"""Opens the database that the settings name, and sees to it that its tables are what we expect."""
 
-What is SQLite's alone (pragmas, how a transaction begins) lives here and nowhere else.
-"""
-
+import secrets
 import sqlite3
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event, insert, inspect, select
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
-from sqlalchemy.pool import QueuePool
+import attrs
+from sqlalchemy import Engine, make_url
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
-from greenroom.node.errors import DataDirectoryError
-from greenroom.node.storage.tables import METADATA, history
+from greenroom.node.errors import DatabaseError
+from greenroom.node.settings.database import DatabaseUrl
+from greenroom.node.storage import migrate
+from greenroom.node.storage.dialect import Dialect, Pool, one_line
+from greenroom.node.storage.sqlite import WRITES, Sqlite
 
-# Below the archive's grace: a thread that waits for the file's lock can't be cancelled.
-BUSY_TIMEOUT_SECONDS = 2.0
-CONNECTIONS = 4  # one for the writer, the others for readers; WAL lets them work side by side
-DATABASE_MODE = 0o600
-WRITES = "greenroom_writes"
+EPOCH_BYTES = 6
 
 
-def open_sqlite(path: Path, *, new_epoch: str) -> Engine:
-    """Open a SQLite file, creating it and its tables where they are not there yet.
+@attrs.frozen(kw_only=True)
+class Database:
+    """An open database whose tables are what we expect."""
 
-    Blocks: call it before the event loop runs, or in a thread.
+    engine: Engine
+    dialect: Dialect[Any]  # Any: what it calls a transaction is its own affair
+    migrated: Sequence[migrate.Step]
+    """What had to be done for that, where it was there before."""
+    pool: Pool
 
-    Args:
-        path: The database file.
-        new_epoch: The epoch of the whole history, should this be its beginning.
+
+def dialect_of(url: DatabaseUrl | None, file: Path) -> Dialect[Any]:
+    """Return how to speak to the database at `url`; without one it is SQLite in `file`.
 
     Raises:
-        DataDirectoryError: The file can't be opened, or is no database of ours.
+        DatabaseError: The URL is no good, or its driver is not installed.
     """
-    engine = create_engine(
-        f"sqlite:///{path}",
-        connect_args={"check_same_thread": False, "timeout": BUSY_TIMEOUT_SECONDS},
-        poolclass=QueuePool,
-        pool_size=CONNECTIONS,
-        max_overflow=0,
-    )
-    event.listen(engine, "connect", _prepare_connection)
-    event.listen(engine, "begin", _begin_transaction)
+    if url is None:
+        return Sqlite(file)
     try:
-        # Ours to make: SQLite would let everybody read it. It gives -wal and -shm the same mode.
-        path.touch(mode=DATABASE_MODE)
-        with engine.execution_options(**{WRITES: True}).begin() as connection:
-            METADATA.create_all(connection)
-            _refuse_other_tables(connection, path)
-            if connection.execute(select(history.c.epoch)).scalar() is None:
-                connection.execute(insert(history).values(id=1, epoch=new_epoch))
-    except DataDirectoryError:
+        parsed = make_url(url.reveal())
+    except (ArgumentError, ValueError):
+        raise DatabaseError(f"database {url}: this is no URL of a database") from None
+    try:
+        if url.kind == "postgresql":
+            from greenroom.node.storage.postgres import Postgres  # noqa: PLC0415  # an extra
+
+            return Postgres(parsed.set(drivername="postgresql+psycopg"))
+        from greenroom.node.storage.mariadb import Mariadb  # noqa: PLC0415  # an extra
+
+        return Mariadb(parsed.set(drivername="mariadb+pymysql"))
+    except ImportError as error:
+        extra = {"postgresql": "postgres"}.get(url.kind, url.kind)
+        raise DatabaseError(
+            f"database {url}: its driver is missing ({one_line(error)}): "
+            f"pip install 'greenroom[{extra}]'"
+        ) from error
+
+
+def open_database(
+    url: DatabaseUrl | None, file: Path, pool: Pool, *, epoch: str | None = None
+) -> Database:
+    """Open a database for a node; a file, which is the node's own, is migrated on the way.
+
+    Blocks, as everything here: call it before the event loop runs, or in a thread.
+
+    Args:
+        url: A server's database; None for SQLite.
+        file: The SQLite file, where there is no URL.
+        pool: How many connections, and how patient.
+        epoch: Of the whole history, should this be its beginning; random unless given.
+
+    Raises:
+        DatabaseError: It can't be opened or is not ours; a server's lacks migrations. In one line,
+            and without the password.
+    """
+    dialect = dialect_of(url, file)
+    engine = dialect.create_engine(pool)
+    try:
+        with _telling_trouble(url or file):
+            migrated: Sequence[migrate.Step] = ()
+            if isinstance(dialect, Sqlite):
+                is_new = dialect.create_file()
+                steps = _migrate(engine, epoch or new_epoch())
+                migrated = () if is_new else steps
+            else:
+                _refuse_unmigrated(engine)
+    except DatabaseError:
         engine.dispose()
         raise
+    return Database(engine=engine, dialect=dialect, migrated=migrated, pool=pool)
+
+
+def inspect_database(url: DatabaseUrl | None, file: Path, pool: Pool) -> Sequence[migrate.Step]:
+    """Return the steps that a database lacks.
+
+    Raises:
+        DatabaseError: As `open_database`; also where there is no file.
+    """
+    engine = dialect_of(url, file).create_engine(pool)
+    try:
+        with _telling_trouble(url or file):
+            if url is None and not file.exists():
+                raise DatabaseError("it is not there yet: the first start makes it")
+            with engine.begin() as connection:
+                return migrate.pending(connection)
+    finally:
+        engine.dispose()
+
+
+def migrate_database(
+    url: DatabaseUrl | None, file: Path, pool: Pool, *, epoch: str, replace_epoch: bool = False
+) -> Sequence[migrate.Step]:
+    """Do all that a database lacks, and return it.
+
+    Args:
+        url: A server's database; None for SQLite.
+        file: The SQLite file, where there is no URL.
+        pool: How many connections, and how patient.
+        epoch: Of the whole history, should this be its beginning.
+        replace_epoch: Give it this epoch in any case; see `migrate.begin_epoch`.
+
+    Raises:
+        DatabaseError: As `open_database`.
+    """
+    dialect = dialect_of(url, file)
+    engine = dialect.create_engine(pool)
+    try:
+        with _telling_trouble(url or file):
+            if isinstance(dialect, Sqlite):
+                dialect.create_file()
+            return _migrate(engine, epoch, replace_epoch=replace_epoch)
+    finally:
+        engine.dispose()
+
+
+def new_epoch() -> str:
+    """Return an epoch that no history has had."""
+    return secrets.token_hex(EPOCH_BYTES)
+
+
+@contextmanager
+def _telling_trouble(where: object) -> Generator[None]:
+    try:
+        yield
+    except DatabaseError as error:
+        raise DatabaseError(f"database {where}: {error}") from error
     except OSError as error:
-        engine.dispose()
-        raise DataDirectoryError(f"database {path}: {error.strerror or error}") from error
+        raise DatabaseError(f"database {where}: {error.strerror or error}") from error
     except (SQLAlchemyError, sqlite3.Error) as error:
-        engine.dispose()
-        cause = error.orig if isinstance(error, DBAPIError) else error
-        raise DataDirectoryError(f"database {path}: {cause}") from error
-    return engine
+        raise DatabaseError(f"database {where}: {one_line(error)}") from error
 
 
-def _refuse_other_tables(connection: Connection, path: Path) -> None:
-    """Look at the columns: a table of the right name passes for ours otherwise."""
-    inspector = inspect(connection)
-    for table in METADATA.sorted_tables:
-        found = {column["name"] for column in inspector.get_columns(table.name)}
-        if found != set(table.columns.keys()):
-            raise DataDirectoryError(
-                f"database {path} is no database of ours: its table {table.name} has the columns "
-                f"{', '.join(sorted(found))}"
-            )
+def _migrate(engine: Engine, epoch: str, *, replace_epoch: bool = False) -> Sequence[migrate.Step]:
+    with engine.execution_options(**{WRITES: True}).begin() as connection:
+        steps = migrate.migrate(connection, epoch=epoch)
+        if replace_epoch:
+            migrate.begin_epoch(connection, epoch)
+    return steps
 
 
-# Any: SQLAlchemy hands over its own pool record, which nothing here looks at.
-def _prepare_connection(connection: sqlite3.Connection, _record: Any) -> None:
-    # The driver would begin transactions by itself, and only before the first write.
-    connection.isolation_level = None
-    connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute("PRAGMA synchronous = FULL")
-    connection.execute("PRAGMA foreign_keys = ON")
-
-
-def _begin_transaction(connection: Connection) -> None:
-    # A deferred transaction that reads first and writes later fails at once with "locked" when
-    # another one wrote in between, and no timeout helps; so whoever means to write says so here.
-    writes = connection.get_execution_options().get(WRITES)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+def _refuse_unmigrated(engine: Engine) -> None:
+    with engine.begin() as connection:
+        lacks = migrate.pending(connection)
+        if lacks:
+            steps = ", ".join(step.revision for step in lacks)
+            raise DatabaseError(f"it lacks the migrations {steps}: run `greenroom migrate`")

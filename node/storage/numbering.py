@@ -32,6 +32,15 @@ class NumberedMessage:
 
 
 @attrs.frozen
+class Place:
+    """Where a room stands."""
+
+    head: Head
+    dispatched: int
+    """The offset up to which everything has been handed on."""
+
+
+@attrs.frozen
 class _Insert:
     """The outcome is a row to be inserted: which one, and whether somebody before was first."""
 
@@ -114,3 +123,19 @@ def number_batch(
             inserts.append(NumberedMessage(message, head.epoch, head.offset))
     moved = {room: head for room, head in now_at.items() if head != heads[room]}
     return Numbering(inserts=inserts, heads=moved, answers=answers)
+
+
+def advances(dispatched: Mapping[str, Head], places: Mapping[str, Place]) -> dict[str, int]:
+    """Return how far each room's watermark rises: never beyond the head, nor in another epoch.
+
+    Args:
+        dispatched: What has been handed on, as the commit was told.
+        places: Where those rooms stood before the commit.
+    """
+    return {
+        room: min(told.offset, places[room].head.offset)
+        for room, told in dispatched.items()
+        if room in places
+        and told.epoch == places[room].head.epoch
+        and min(told.offset, places[room].head.offset) > places[room].dispatched
+    }

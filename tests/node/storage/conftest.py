@@ -1,42 +1,32 @@
 """One store fixture for the contract suite; an engine joins by its name in `ENGINES`."""
 
-import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 
-import attrs
 import pytest
+from support.databases import ENGINES, Place
 
 from greenroom.actors.ports import MessageStore
-from greenroom.node.storage import SqlStore, open_sqlite
-
-ENGINES = ["sqlite"]
-
-
-@attrs.frozen
-class Database:
-    """A place that outlives the stores opened on it, so that a test can restart the node."""
-
-    open: Callable[[], contextlib.AbstractAsyncContextManager[MessageStore]]
 
 
 @pytest.fixture(params=ENGINES)
-def database(request: pytest.FixtureRequest, tmp_path: Path) -> Database:
-    assert request.param == "sqlite"
-
-    @contextlib.asynccontextmanager
-    async def opened() -> AsyncIterator[MessageStore]:
-        engine = open_sqlite(tmp_path / "greenroom.db", new_epoch="epoch-of-whoever-came-first")
-        store = SqlStore(engine, node="test")
-        try:
-            yield store
-        finally:
-            await store.close()
-
-    return Database(open=opened)
+def place(request: pytest.FixtureRequest, tmp_path: Path, server_database) -> Place:
+    """A database of each kind that holds nothing."""
+    file = tmp_path / "greenroom.db"
+    if request.param == "sqlite":
+        return Place(name="sqlite", url=None, file=file)
+    place = Place(name=request.param, url=server_database(request.param), file=file)
+    place.empty()
+    return place
 
 
 @pytest.fixture
-async def store(database: Database) -> AsyncIterator[MessageStore]:
+def database(place: Place) -> Place:
+    """What the contract suite opens stores on."""
+    return place
+
+
+@pytest.fixture
+async def store(database: Place) -> AsyncIterator[MessageStore]:
     async with database.open() as opened:
         yield opened

@@ -6,7 +6,7 @@ import pytest
 import trio
 import trio.testing
 
-from greenroom.actors.ports import Committed, Head, KeyConflict, NewMessage
+from greenroom.actors.ports import Committed, Expiry, Head, KeyConflict, NewMessage
 
 
 def new(key, content="hello", *, room="lobby", user="ann", timestamp=1_700_000_000_000):
@@ -100,6 +100,17 @@ async def test_names_that_differ_in_case_only_are_different(store):
         ("lobby", 1),
         ("lobby", 2),
     ]
+
+
+async def test_names_that_differ_in_spaces_behind_them_only_are_different(store):
+    """SQL's PAD SPACE, which MariaDB's usual collations follow, calls "a" and "a " equal."""
+    same = {"user": "ann", "key": "a"}
+    batch = [new(**same), new(**same | {"user": "ann "}), new(**same | {"key": "a "})]
+    assert offsets(await store.commit(batch)) == [1, 2, 3]
+    assert offsets(await store.commit(batch)) == [1, 2, 3]
+    # In commits of their own too, where each meets the others in the table.
+    assert offsets(await store.commit([new(**same | {"key": "a  "})])) == [4]
+    assert await store.commit([new("a ", "other")]) == [KeyConflict("a ")]
 
 
 async def test_the_same_batch_after_an_unknown_outcome_changes_nothing(store):
@@ -210,3 +221,135 @@ async def test_a_cancelled_commit_has_ended_when_it_returns(store):
     before = await store.head("lobby")
     await trio.testing.wait_all_tasks_blocked()
     assert await store.head("lobby") == before
+
+
+def ids(messages):
+    return [message.message_id for message in messages]
+
+
+async def test_what_was_accepted_is_undispatched_in_the_order_of_its_ids(store):
+    outcomes = await store.commit([new(str(n), room=f"r{n % 2}") for n in range(6)])
+    accepted = [outcome.message for outcome in outcomes]
+    assert await store.undispatched(after=0, limit=10) == accepted
+    assert await store.undispatched(after=0, limit=2) == accepted[:2]
+    assert await store.undispatched(after=accepted[1].message_id, limit=2) == accepted[2:4]
+
+
+async def test_a_watermark_marks_what_is_up_to_it_and_nothing_else(store):
+    outcomes = await store.commit([new(str(n), room=room) for room in "xy" for n in range(3)])
+    epoch = outcomes[0].message.epoch
+    assert await store.commit([], dispatched={"x": Head(epoch, 2)}) == []
+    assert [message.status for message in await store.read("x", limit=9)] == [1, 1, 0]
+    assert [message.status for message in await store.read("y", limit=9)] == [0, 0, 0]
+    assert ids(await store.undispatched(after=0, limit=9)) == ids(o.message for o in outcomes[2:])
+
+
+async def test_a_watermark_comes_with_a_batch_and_leaves_the_batch_alone(store):
+    (first,) = await store.commit([new("a")])
+    (second,) = await store.commit([new("b")], dispatched={"lobby": Head(first.message.epoch, 1)})
+    assert [message.status for message in await store.read("lobby", limit=9)] == [1, 0]
+    assert await store.undispatched(after=0, limit=9) == [second.message]
+
+
+async def test_a_watermark_never_falls(store):
+    outcomes = await store.commit([new("a"), new("b"), new("c")])
+    epoch = outcomes[0].message.epoch
+    for offset in (2, 1, 0):
+        await store.commit([], dispatched={"lobby": Head(epoch, offset)})
+    assert [message.status for message in await store.read("lobby", limit=9)] == [1, 1, 0]
+
+
+async def test_a_watermark_of_another_epoch_or_of_no_room_changes_nothing(store):
+    await store.commit([new("a")])
+    await store.commit([], dispatched={"lobby": Head("other", 1), "nowhere": Head("other", 9)})
+    assert len(await store.undispatched(after=0, limit=9)) == 1
+    assert (await store.head("nowhere")).offset == 0
+
+
+async def test_the_repeated_key_of_a_dispatched_message_says_so(store):
+    (first,) = await store.commit([new("a")])
+    await store.commit([], dispatched={"lobby": Head(first.message.epoch, 1)})
+    (again,) = await store.commit([new("a")])
+    assert (again.duplicate, again.message.status) == (True, 1)
+
+
+async def test_what_was_dispatched_stays_so_after_a_restart(database):
+    async with database.open() as store:
+        first, second = await store.commit([new("a"), new("b")])
+        await store.commit([], dispatched={"lobby": Head(first.message.epoch, 1)})
+    async with database.open() as store:
+        assert await store.undispatched(after=0, limit=9) == [second.message]
+
+
+async def dispatched_messages(store, count, *, room="lobby", timestamp=1_000):
+    """So many messages, one ms apart, all handed on."""
+    batch = [new(str(n), room=room, timestamp=timestamp + n) for n in range(count)]
+    outcomes = await store.commit(batch)
+    await store.commit([], dispatched={room: Head(outcomes[0].message.epoch, count)})
+
+
+def expiry(*, older_than=None, keep=None, never_after=2_000):
+    return Expiry(older_than=older_than, keep=keep, never_after=never_after)
+
+
+async def kept(store, room="lobby"):
+    return [message.offset for message in await store.read(room, after=0, limit=100)]
+
+
+@pytest.mark.parametrize(
+    ("rule", "first"),
+    [
+        pytest.param({"older_than": 1_004}, 5, id="age"),
+        pytest.param({"keep": 3}, 8, id="count"),
+        pytest.param({"older_than": 1_004, "keep": 3}, 8, id="whichever-says-more"),
+        pytest.param({"keep": 3, "never_after": 1_002}, 3, id="never-what-keys-need"),
+        pytest.param({"older_than": 9_999}, 11, id="all"),
+        pytest.param({"older_than": 1_000}, 1, id="nothing"),
+    ],
+)
+async def test_what_has_expired_is_deleted_from_the_beginning(store, rule, first):
+    await dispatched_messages(store, 10)
+    pruned = await store.prune(expiry(**rule), after="", limit=100)
+    assert pruned.first == ({"lobby": first} if first > 1 else {})
+    assert pruned.after is None
+    assert await kept(store) == list(range(first, 11))
+
+
+async def test_offsets_go_on_where_everything_was_deleted(store):
+    await dispatched_messages(store, 3)
+    await store.prune(expiry(older_than=9_999), after="", limit=100)
+    assert (await store.head("lobby")).offset == 3
+    (outcome,) = await store.commit([new("next")])
+    assert outcome.message.offset == 4
+
+
+async def test_what_was_not_handed_on_is_not_deleted_nor_what_follows_it(store):
+    outcomes = await store.commit([new(str(n), timestamp=1_000) for n in range(4)])
+    await store.commit([], dispatched={"lobby": Head(outcomes[0].message.epoch, 2)})
+    await store.prune(expiry(older_than=9_999), after="", limit=100)
+    assert await kept(store) == [3, 4]
+
+
+async def test_a_step_deletes_no_more_than_its_limit_and_the_next_one_goes_on(store):
+    for room in ("a", "b", "c"):
+        await dispatched_messages(store, 4, room=room)
+    after, steps = "", 0
+    while after is not None:
+        pruned = await store.prune(expiry(keep=1), after=after, limit=2)
+        after, steps = pruned.after, steps + 1
+        assert steps < 12
+    assert [await kept(store, room) for room in ("a", "b", "c")] == [[4], [4], [4]]
+
+
+async def test_many_rooms_take_several_steps(store):
+    rooms = [f"r{n:03}" for n in range(120)]
+    outcomes = await store.commit([new("a", room=room, timestamp=1) for room in rooms])
+    epoch = {outcome.message.room: outcome.message.epoch for outcome in outcomes}
+    await store.commit([], dispatched={room: Head(epoch[room], 1) for room in rooms})
+    after: str | None = ""
+    first = {}
+    while after is not None:
+        pruned = await store.prune(expiry(older_than=9), after=after, limit=1_000)
+        first |= pruned.first
+        after = pruned.after
+    assert first == dict.fromkeys(rooms, 2)
