@@ -1,42 +1,132 @@
 /**
- * Who the user is: a guest of this node, or the holder of a token from elsewhere. No DOM.
+ * Who the user is: somebody with a password, a guest, or the holder of a token from elsewhere. No DOM.
  *
  * The account lives in sessionStorage: a reload stays signed in, a closed tab is signed out, and
- * two tabs can be two people.
+ * two tabs can be two people. No password is kept, here or anywhere: a token that is still good is
+ * exchanged for a new one.
  */
 
 import { SignInProblem } from "./connection.js";
 
 const ACCOUNT_ITEM = "greenroom.account";
 const NAME_ITEM = "greenroom.name";
+const WAY_ITEM = "greenroom.way";
 const ROOMS_ITEM = "greenroom.rooms";
+
+/** @typedef {"guest" | "password" | "token"} Way how somebody came in */
 
 /**
  * @typedef {object} Account
  * @property {string} user
  * @property {string} token
- * @property {string | null} guestName what to ask a new guest token with; null: the token was pasted
+ * @property {Way} way
+ * @property {string | null} guestName what to ask a new guest token with; null: no guest
  */
 
-/** This node takes no guests. */
-export class NoGuests extends Error {}
+/**
+ * @typedef {object} Offers what this node lets people sign in with
+ * @property {boolean} accounts
+ * @property {boolean} guests
+ * @property {boolean} [registration]
+ * @property {number} [password_characters]
+ */
+
+/** The node says why not, and that it may be otherwise in a while. */
+export class NotNow extends Error {}
+
+/** @returns {Promise<Offers>} rejects with a network error */
+export async function askOffers() {
+  const response = await fetch("api/sign-in", { cache: "no-store" });
+  if (!response.ok) throw new Error(`The node answered ${response.status}.`);
+  return response.json();
+}
 
 /**
  * @param {string} name
- * @returns {Promise<Account>} rejects with NoGuests, SignInProblem or a network error
+ * @returns {Promise<Account>} rejects with SignInProblem, NotNow or a network error
  */
 export async function signInAsGuest(name) {
-  const response = await fetch("api/guest", {
+  const { token, user } = await post("api/guest", { name });
+  return { token, user, way: "guest", guestName: name };
+}
+
+/**
+ * @param {string} name
+ * @param {string} password
+ * @returns {Promise<Account>} rejects as signInAsGuest
+ */
+export async function signInWithPassword(name, password) {
+  return signedIn(await post("api/login", { name, password }));
+}
+
+/**
+ * Make an account, and come in with it.
+ *
+ * @param {string} name
+ * @param {string} password
+ * @returns {Promise<Account>} rejects as signInAsGuest
+ */
+export async function register(name, password) {
+  return signedIn(await post("api/register", { name, password }));
+}
+
+/**
+ * Change the password. All other sign-ins end; so does the token we had.
+ *
+ * @param {Account} account
+ * @param {string} old
+ * @param {string} fresh
+ * @returns {Promise<Account>} rejects as signInAsGuest
+ */
+export async function changePassword(account, old, fresh) {
+  return signedIn(await post("api/password", { old, new: fresh }, account.token));
+}
+
+/**
+ * Have the node forget the sign-in. It is forgotten here whether or not that works.
+ *
+ * @param {Account} account
+ */
+export async function endSignIn(account) {
+  if (account.way === "password") await post("api/logout", {}, account.token).catch(() => {});
+}
+
+/** @param {{token: string, user: string}} answer @returns {Account} */
+function signedIn({ token, user }) {
+  return { token, user, way: "password", guestName: null };
+}
+
+/**
+ * @param {string} path
+ * @param {object} body
+ * @param {string} [token] of whoever is signed in already
+ * @returns {Promise<any>} the answer; rejects with SignInProblem, NotNow or a network error
+ */
+async function post(path, body, token) {
+  /** @type {Record<string, string>} */
+  const headers = { "Content-Type": "application/json" };
+  if (token !== undefined) headers.Authorization = `Bearer ${token}`;
+  const response = await fetch(path, {
     method: "POST",
-    headers: { "Content-Type": "application/json" },
-    body: JSON.stringify({ name }),
+    headers,
+    body: JSON.stringify(body),
     cache: "no-store",
+    keepalive: true, // signing out goes on while the page is replaced
   });
-  if (response.status === 404) throw new NoGuests();
-  if (response.status === 400) throw new SignInProblem((await response.json()).error);
-  if (!response.ok) throw new Error(`The node answered ${response.status}.`);
-  const { token, user } = await response.json();
-  return { token, user, guestName: name };
+  if (response.status === 204) return null;
+  const answer = await response.json();
+  if (response.ok) return answer;
+  if (response.status === 429) throw new NotNow(waitWords(Number(response.headers.get("Retry-After"))));
+  if (response.status >= 500) throw new NotNow(answer.error);
+  if (response.status === 404) throw new SignInProblem("This node does not offer that.");
+  throw new SignInProblem(answer.error);
+}
+
+/** @param {number} seconds */
+export function waitWords(seconds) {
+  const minutes = Math.ceil(seconds / 60);
+  const time = seconds < 100 ? `${seconds} seconds` : `${minutes} minutes`;
+  return `Too many tries. Please wait ${time}, then try again.`;
 }
 
 /**
@@ -46,7 +136,7 @@ export async function signInAsGuest(name) {
  * @returns {Account}
  */
 export function signInWithToken(token) {
-  return { token, user: subject(token), guestName: null };
+  return { token, user: subject(token), way: "token", guestName: null };
 }
 
 /** @param {string} token */
@@ -66,19 +156,27 @@ function subject(token) {
  * The token to connect with, renewed when the last one is of no use any more.
  *
  * @param {{fresh: boolean}} options
- * @returns {Promise<string>}
+ * @returns {Promise<string>} rejects with SignInProblem when only another sign-in can help
  */
 export async function currentToken({ fresh }) {
   const account = loadAccount();
   if (!account) throw new SignInProblem("You are signed out.");
   if (!fresh) return account.token;
-  if (account.guestName === null) throw new SignInProblem("Your token has run out.");
-  const renewed = await signInAsGuest(account.guestName).catch((error) => {
-    if (error instanceof NoGuests) throw new SignInProblem("This node takes no guests any more.");
-    throw error;
-  });
+  const renewed = await renew(account);
   saveAccount(renewed);
   return renewed.token;
+}
+
+/** @param {Account} account @returns {Promise<Account>} */
+async function renew(account) {
+  if (account.guestName !== null) return signInAsGuest(account.guestName);
+  if (account.way !== "password") throw new SignInProblem("Your token has run out.");
+  try {
+    return signedIn(await post("api/renew", {}, account.token));
+  } catch (error) {
+    if (error instanceof SignInProblem) throw new SignInProblem("Your sign-in has run out.");
+    throw error;
+  }
 }
 
 /** @returns {Account | null} */
@@ -89,7 +187,8 @@ export function loadAccount() {
 /** @param {Account} account */
 export function saveAccount(account) {
   write(sessionStorage, ACCOUNT_ITEM, account);
-  if (account.guestName !== null) write(localStorage, NAME_ITEM, account.guestName);
+  write(localStorage, WAY_ITEM, account.way);
+  if (account.way !== "token") write(localStorage, NAME_ITEM, account.guestName ?? account.user);
 }
 
 export function forgetAccount() {
@@ -99,6 +198,11 @@ export function forgetAccount() {
 /** The name this browser last came with. */
 export function lastName() {
   return read(localStorage, NAME_ITEM) ?? "";
+}
+
+/** How this browser last came in. @returns {Way | null} */
+export function lastWay() {
+  return read(localStorage, WAY_ITEM);
 }
 
 /**

@@ -4,14 +4,16 @@
  * Data goes one way: the user's doings and the node's frames change `chat.state`, and the views draw it.
  */
 
-import { currentToken, forgetAccount, loadAccount, roomMemory, saveAccount } from "./account.js";
+import { currentToken, endSignIn, forgetAccount, loadAccount, roomMemory, saveAccount } from "./account.js";
 import { Chat } from "./chat.js";
 import { byId, element, setText } from "./dom.js";
+import { roomTitle } from "./format.js";
 import { unread } from "./rooms.js";
 import { spoken } from "./timeline.js";
 import { ComposerView, isTouch } from "./view-composer.js";
 import { ConnectionView } from "./view-connection.js";
 import { Drawers } from "./view-drawers.js";
+import { PasswordView } from "./view-password.js";
 import { PeopleView } from "./view-people.js";
 import { RoomsView } from "./view-rooms.js";
 import { SignInView } from "./view-signin.js";
@@ -31,6 +33,12 @@ const signIn = new SignInView((account) => {
 });
 const connectionView = new ConnectionView(() => tryNow());
 const roomsView = new RoomsView({ enter: goTo, signOut: () => signOut("") });
+const passwordView = new PasswordView((account) => {
+  // The node closes what came in on the old token; what happens meanwhile is made up for.
+  saveAccount(account);
+  chat?.reconnect();
+  announce("Your password is changed.");
+});
 const peopleView = new PeopleView();
 const timelineView = new TimelineView({
   loadOlder: () => inRoom((now, name) => now.loadOlder(name)),
@@ -52,6 +60,7 @@ const composerView = new ComposerView({
 /** @param {import("./account.js").Account} account */
 function enter(account) {
   signIn.hide();
+  passwordView.offer(account);
   byId("chat").hidden = false;
   const url = new URL("ws", document.baseURI);
   url.protocol = url.protocol.replace("http", "ws");
@@ -77,7 +86,10 @@ function enter(account) {
 function signOut(problem) {
   chat?.stop();
   chat = null;
+  passwordView.close();
+  const account = loadAccount();
   forgetAccount();
+  if (account && problem === "") void endSignIn(account);
   // A fresh page forgets everything that was on screen, without a list of what that is.
   if (problem === "") location.replace(location.pathname);
   byId("chat").hidden = true;
@@ -157,14 +169,16 @@ function draw() {
   connectionView.render(state.connection);
   roomsView.render(state);
   if (!room) return;
-  setText(byId("room-name"), room.name);
-  byId("leave").setAttribute("aria-label", `Leave ${room.name}`);
-  byId("leave").title = `Leave ${room.name}`;
-  composerView.render(room.name);
+  const title = roomTitle(room.name, state.user);
+  setText(byId("room-name"), title);
+  byId("room-name").title = title;
+  byId("leave").setAttribute("aria-label", `Leave ${title}`);
+  byId("leave").title = `Leave ${title}`;
+  composerView.render(title);
   peopleView.render(room, state.user);
   timelineView.render(room, state.user);
   const news = [...state.rooms.values()].reduce((sum, each) => sum + unread(each, state.user), 0);
-  document.title = `${news > 0 ? `(${news}) ` : ""}${room.name} · Greenroom`;
+  document.title = `${news > 0 ? `(${news}) ` : ""}${title} · Greenroom`;
 }
 
 /**

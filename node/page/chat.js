@@ -5,7 +5,8 @@
  * its own position, and what was not acknowledged is published again under the same key.
  */
 
-import { Connection, ConnectionLost, Refused } from "./connection.js";
+import { Connection, Refused } from "./connection.js";
+import { Pace } from "./pace.js";
 import { ErrorCode, MAX_CONTENT_BYTES, byteLength, isRoomName, newKey } from "./protocol.js";
 import * as reduce from "./rooms.js";
 
@@ -42,6 +43,15 @@ const PRESENCE_PAUSE_MS = 1_000;
  * @property {Partial<import("./connection.js").Options>} [connection]
  */
 
+/**
+ * @param {unknown} error
+ * @returns {number | null} ms, where the node refused a command because it came too fast
+ */
+function pauseFor(error) {
+  const tooFast = error instanceof Refused && error.code === ErrorCode.TOO_MANY_REQUESTS;
+  return tooFast ? (error.retryAfterMs ?? RETRY_REFUSED_MS) : null;
+}
+
 export class Chat {
   /** @type {ChatState} */
   state;
@@ -58,6 +68,10 @@ export class Chat {
   #joining = new Set();
   /** @type {Set<string>} keys with a PUBLISH on its way on the present connection */
   #publishing = new Set();
+  // The node counts each of these by itself.
+  #joins = new Pace();
+  #publishes = new Pace();
+  #questions = new Pace();
 
   /** @param {ChatOptions} options */
   constructor(options) {
@@ -98,6 +112,12 @@ export class Chat {
 
   retryNow() {
     this.#connection.retryNow();
+  }
+
+  /** Come in again, with another token. */
+  reconnect() {
+    this.#connection.stop();
+    this.#connection.start();
   }
 
   /**
@@ -252,22 +272,35 @@ export class Chat {
     const room = this.state.rooms.get(name);
     if (!room || room.joined || this.#joining.has(name) || !this.#connection.isReady) return;
     this.#joining.add(name);
+    await this.#joins.run(name, () => this.#joinNow(name));
+  }
+
+  /**
+   * @param {string} name
+   * @returns {Promise<number | null>} how long to wait before doing it again, where the node says so
+   */
+  async #joinNow(name) {
+    const room = this.state.rooms.get(name);
+    if (!room || !this.#joining.has(name)) return null; // left, or the connection was lost
     const since = room.epoch === null ? undefined : { epoch: room.epoch, offset: room.position };
     try {
       const reply = await this.#connection.request({ type: "JOIN", room: name, since });
       this.#update(name, (now) => reduce.joined(now, reply, this.state.user, this.#bookmarks.get(name)));
     } catch (error) {
-      if (error instanceof Refused) this.#joinRefused(name, error);
-      return;
-    } finally {
+      const pause = pauseFor(error);
+      if (pause !== null) return pause;
       this.#joining.delete(name);
+      if (error instanceof Refused) this.#joinRefused(name, error);
+      return null;
     }
+    this.#joining.delete(name);
     for (const { key, problem } of this.state.rooms.get(name)?.pending ?? []) {
       if (problem === null) void this.#publish(name, key);
     }
     if (name === this.state.active) this.#loadLatest(name);
     this.#askPresence(name);
     this.#remember();
+    return null;
   }
 
   /** @param {string} name @param {Refused} error */
@@ -288,17 +321,33 @@ export class Chat {
     // Not joined: it goes out after the JOIN_OK.
     if (!room?.joined || !pending || this.#publishing.has(key)) return;
     this.#publishing.add(key);
-    this.#update(name, (now) => reduce.pendingChanged(now, key, { sent: true }));
+    const went = await this.#publishes.run(key, () => this.#publishNow(name, key));
+    if (!went) this.#update(name, (now) => reduce.pendingChanged(now, key, { slow: true }));
+  }
+
+  /**
+   * @param {string} name @param {string} key
+   * @returns {Promise<number | null>} how long to wait before doing it again, where the node says so
+   */
+  async #publishNow(name, key) {
+    const pending = this.state.rooms.get(name)?.pending.find((each) => each.key === key);
+    if (!pending || !this.#publishing.has(key)) return null; // discarded; or it goes out after a JOIN_OK
+    this.#update(name, (now) => reduce.pendingChanged(now, key, { sent: true, slow: false }));
     try {
       const command = { type: "PUBLISH", room: name, key, content: pending.content };
       const ack = await this.#connection.request(command);
       this.#update(name, (now) => reduce.acknowledged(now, key, ack, this.state.user));
     } catch (error) {
-      if (error instanceof ConnectionLost) return; // again under the same key when it is back
+      const pause = pauseFor(error);
+      if (pause !== null) {
+        this.#update(name, (now) => reduce.pendingChanged(now, key, { slow: true }));
+        return pause;
+      }
+      // A lost connection: again under the same key when it is back.
       if (error instanceof Refused) this.#publishRefused(name, pending, error);
-    } finally {
-      this.#publishing.delete(key);
     }
+    this.#publishing.delete(key);
+    return null;
   }
 
   /** @param {string} name @param {import("./rooms.js").Pending} pending @param {Refused} error */
@@ -325,19 +374,24 @@ export class Chat {
 
   /** @param {string} name @param {object} range @param {"latest" | "before" | "gap"} asked */
   async #readHistory(name, range, asked) {
-    try {
-      const reply = await this.#connection.request({ type: "HISTORY", room: name, ...range });
-      this.#update(name, (room) => reduce.historyRead(room, reply, asked));
-    } catch (error) {
-      this.#update(name, (room) => ({
-        ...room,
-        loadingOlder: false,
-        history: asked === "latest" ? "no" : room.history,
-      }));
-      if (error instanceof Refused && error.temporary && asked === "latest") {
-        setTimeout(() => this.#loadLatest(name), error.retryAfterMs ?? RETRY_REFUSED_MS);
+    await this.#questions.run(`history ${name} ${JSON.stringify(range)}`, async () => {
+      try {
+        const reply = await this.#connection.request({ type: "HISTORY", room: name, ...range });
+        this.#update(name, (room) => reduce.historyRead(room, reply, asked));
+      } catch (error) {
+        const pause = pauseFor(error);
+        if (pause !== null) return pause;
+        this.#update(name, (room) => ({
+          ...room,
+          loadingOlder: false,
+          history: asked === "latest" ? "no" : room.history,
+        }));
+        if (error instanceof Refused && error.temporary && asked === "latest") {
+          setTimeout(() => this.#loadLatest(name), error.retryAfterMs ?? RETRY_REFUSED_MS);
+        }
       }
-    }
+      return null;
+    });
   }
 
   /** Ask who is here, once for a burst of news. @param {string} name */
@@ -345,14 +399,17 @@ export class Chat {
     if (this.#presenceDue.has(name)) return;
     this.#presenceDue.add(name);
     const pause = this.state.rooms.get(name)?.members === null ? 0 : PRESENCE_PAUSE_MS;
-    setTimeout(async () => {
+    setTimeout(() => {
       this.#presenceDue.delete(name);
-      try {
-        const reply = await this.#connection.request({ type: "PRESENCE", room: name });
-        this.#update(name, (room) => reduce.present(room, reply));
-      } catch {
-        // The count from JOIN_OK is still there; the list comes with the next news.
-      }
+      void this.#questions.run(`presence ${name}`, async () => {
+        try {
+          const reply = await this.#connection.request({ type: "PRESENCE", room: name });
+          this.#update(name, (room) => reduce.present(room, reply));
+        } catch (error) {
+          return pauseFor(error); // the count from JOIN_OK is there; else the list comes with the next news
+        }
+        return null;
+      });
     }, pause);
   }
 

@@ -344,6 +344,8 @@ export class Connection {
   /** @param {number} code */
   #closed(code) {
     if (code === CloseCode.TOKEN_EXPIRED) this.#needsFreshToken = true;
+    // Who takes up this window again must not throw the other one out in turn.
+    if (code === CloseCode.SESSION_REPLACED) this.#session = null;
     if (mayReconnect(code)) this.#lost(closeWords(code));
     else this.#end(closeWords(code), SIGN_IN_REFUSED.has(code));
   }

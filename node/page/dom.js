@@ -58,11 +58,14 @@ export function setText(target, text) {
  * @param {(row: Row) => HTMLElement} draw
  */
 export function patch(list, rows, draw) {
+  const wanted = new Set(rows.map((row) => row.key));
   /** @type {Map<string, HTMLElement>} */
   const present = new Map();
   for (const child of /** @type {HTMLElement[]} */ ([...list.children])) {
     const key = child.dataset.key ?? "";
-    if (present.has(key)) child.remove(); // two rows of one key were drawn: a clock that went back a day
+    // What goes makes way first, or all behind it would be moved, and begin their animations again.
+    // Two of one key: a clock that went back a day.
+    if (present.has(key) || !wanted.has(key)) child.remove();
     else present.set(key, child);
   }
   /** @type {Element | null} */
@@ -84,5 +87,4 @@ export function patch(list, rows, draw) {
     if (node === next) next = next.nextElementSibling;
     else list.insertBefore(node, next);
   }
-  for (const gone of present.values()) gone.remove();
 }

@@ -36,6 +36,31 @@ export function initials(name) {
   return letters.length === 1 ? letters[0] : letters[0] + letters[letters.length - 1];
 }
 
+/**
+ * What a room is called on the screen: the room of two users by the other one, any other by its name.
+ *
+ * @param {string} name
+ * @param {string} user who is looking
+ */
+export function roomTitle(name, user) {
+  const [, ...written] = /^direct:([\w.-]+):([\w.-]+)$/.exec(name) ?? [];
+  const others = written.map(readUser).filter((each) => each !== user);
+  return others.length === 1 && !/\p{C}/u.test(others[0]) ? `@${others[0]}` : name;
+}
+
+/**
+ * A user as a direct room's name writes one: `.` and two digits stand for a byte.
+ *
+ * @param {string} written
+ */
+function readUser(written) {
+  try {
+    return decodeURIComponent(written.replaceAll(".", "%"));
+  } catch {
+    return written; // not written by us
+  }
+}
+
 /** @param {string} word */
 function firstGrapheme(word) {
   // A flag or a family is several code points; cutting one in half would draw two boxes.
@@ -86,6 +111,15 @@ export function dayLabel(timestamp, now, locale) {
     month: "long",
     year: sameYear ? undefined : "numeric",
   });
+}
+
+/**
+ * A name within a sentence of ours: written from right to left or not, it turns nothing but itself.
+ *
+ * @param {string} name
+ */
+export function isolated(name) {
+  return `\u2068${name}\u2069`; // FIRST STRONG ISOLATE, POP DIRECTIONAL ISOLATE
 }
 
 /**

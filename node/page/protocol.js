@@ -76,6 +76,7 @@ export function retryDelay(attempt, random) {
 export const ErrorCode = Object.freeze({
   ALREADY_JOINED: 105,
   TOKEN_EXPIRED: 109,
+  TOO_MANY_REQUESTS: 111,
   NOT_JOINED: 120,
 });
 
@@ -83,6 +84,7 @@ export const CloseCode = Object.freeze({
   NORMAL: 1000,
   TOKEN_EXPIRED: 4003,
   NO_HEARTBEAT: 4005,
+  SESSION_REPLACED: 4510,
 });
 
 /** Close codes after which only another sign-in can help: invalid token, denied, revoked. */
@@ -143,7 +145,7 @@ const CLOSE_WORDS = new Map([
   [4504, "Too many windows are open under this name."],
   [4505, "Too many rooms are joined."],
   [4507, "You may not use this node."],
-  [4508, "This sign-in was withdrawn."],
+  [4508, "This sign-in was ended elsewhere, or by an operator."],
   [4510, "This session went on in another window."],
 ]);
 

@@ -16,6 +16,7 @@
  * @property {number} timestamp ms, our clock
  * @property {string | null} problem why it failed; null while it is on its way
  * @property {number} tries how often the node refused it for now
+ * @property {boolean} slow it waits because the node asked for a pause
  * @property {boolean} sent a PUBLISH went out, on this connection or an earlier one
  * @property {boolean} landed it came back among the missed messages: shown there, until its ACK
  *
@@ -153,9 +154,9 @@ function restarted(room, epoch, offset) {
  */
 export function disconnected(room) {
   if (!room.joined) return room;
-  const returning = new Set(room.members?.map((member) => member.user));
+  const returning = room.members ? new Set(room.members.map((member) => member.user)) : room.returning;
   const history = room.history === "loading" ? "no" : room.history;
-  return { ...room, joined: false, loadingOlder: false, history, returning, typing: new Map() };
+  return { ...room, joined: false, loadingOlder: false, history, members: null, returning, typing: new Map() };
 }
 
 /**
@@ -305,7 +306,7 @@ export function withoutExpiredTyping(room, now) {
 
 /** @param {Room} room @param {string} key @param {string} content @param {number} timestamp @returns {Room} */
 export function written(room, key, content, timestamp) {
-  const pending = { key, content, timestamp, problem: null, tries: 0, sent: false, landed: false };
+  const pending = { key, content, timestamp, problem: null, tries: 0, slow: false, sent: false, landed: false };
   return { ...room, pending: [...room.pending, pending] };
 }
 

@@ -2,7 +2,7 @@
  * A room as the rows a person reads: days, speakers, lines, cues. Pure; view-timeline.js draws it.
  */
 
-import { counted, dayKey, dayLabel, listOfNames, timeOfDay } from "./format.js";
+import { counted, dayKey, dayLabel, isolated, listOfNames, timeOfDay } from "./format.js";
 import { missing } from "./rooms.js";
 
 /** Lines of one speaker further apart than this start anew, with name and time. */
@@ -18,6 +18,7 @@ const GROUP_MS = 5 * 60_000;
  * @property {number} timestamp ms
  * @property {boolean} leads shows the name: the first of a group
  * @property {"stored" | "sending" | "failed"} state
+ * @property {boolean} slow it is sent as soon as the node takes more
  * @property {string} problem
  * @property {string} pendingKey "" for a stored one
  *
@@ -87,6 +88,7 @@ export function timelineRows(room, user, now) {
       content: message.content,
       timestamp: message.timestamp,
       state: "stored",
+      slow: false,
       problem: "",
       pendingKey: "",
     });
@@ -102,6 +104,7 @@ export function timelineRows(room, user, now) {
       content: pending.content,
       timestamp: pending.timestamp,
       state: pending.problem === null ? "sending" : "failed",
+      slow: pending.slow,
       problem: pending.problem ?? "",
       pendingKey: pending.key,
     });
@@ -129,7 +132,7 @@ function cueRows(cues) {
     const names = [...new Set(cues.filter((cue) => cue.entered === entered).map((cue) => cue.user))];
     if (names.length === 0) continue;
     const verb = names.length === 1 ? (entered ? "enters" : "leaves") : entered ? "enter" : "leave";
-    rows.push({ kind: "cue", key: `cue ${entered} ${cues[0].after} ${names[0]}`, text: `${listOfNames(names)} ${verb}` });
+    rows.push({ kind: "cue", key: `cue ${entered} ${cues[0].after} ${names[0]}`, text: `${listOfNames(names.map(isolated))} ${verb}` });
   }
   return rows;
 }
@@ -148,7 +151,7 @@ export function spoken(message) {
  * @returns {string} "" when nobody is typing
  */
 export function typingWords(room) {
-  const names = [...room.typing.keys()];
+  const names = [...room.typing.keys()].map(isolated);
   if (names.length === 0) return "";
   return `${listOfNames(names, 2)} ${names.length === 1 ? "is" : "are"} typing`;
 }

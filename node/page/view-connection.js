@@ -34,7 +34,7 @@ export class ConnectionView {
     this.#snapshot = snapshot;
     const { state, reason, opening, draining } = snapshot;
     const first = state === "DISCONNECTED" && opening && reason === "";
-    this.#light.dataset.state = state;
+    this.#light.dataset.state = first ? "" : state;
     setText(this.#word, first ? "Connecting" : WORDS[state]);
     if (state === "CONNECTED") this.#wasConnected = true;
 

@@ -29,7 +29,7 @@ export class PeopleView {
     setText(this.#count, count || "–");
     setText(this.#total, count);
     const more = room.memberCount - Math.min(people.length, MOST_SHOWN);
-    if (!room.joined) setText(this.#note, "Known again once we are connected.");
+    if (!room.joined) setText(this.#note, "Shown once we are in the room.");
     else setText(this.#note, room.members && more > 0 ? `and ${more.toLocaleString()} more` : "");
   }
 }
@@ -37,7 +37,7 @@ export class PeopleView {
 /** @param {Person} person */
 function drawPerson({ user, own, tabs }) {
   const face = element("span", { class: `face tint-${tint(user)}`, "aria-hidden": "true" }, initials(user));
-  const name = element("span", { class: "person-name", dir: "auto" }, user);
+  const name = element("span", { class: "person-name", dir: "auto", title: user }, user);
   const item = element("li", { class: "person" }, face, name);
   const notes = [own ? "you" : "", tabs > 1 ? `${tabs} windows` : ""].filter(Boolean).join(", ");
   if (notes) item.append(element("span", { class: "person-note" }, notes));

@@ -1,12 +1,12 @@
 /** The list of joined rooms, the form that enters another, and who we are. */
 
 import { byId, element, patch, setText } from "./dom.js";
-import { counted, initials, tint } from "./format.js";
+import { counted, initials, roomTitle, tint } from "./format.js";
 import { unread } from "./rooms.js";
 
 const MOST_SHOWN = 99;
 
-/** @typedef {{key: string, name: string, active: boolean, unread: number, problem: boolean}} RoomRow */
+/** @typedef {{key: string, name: string, title: string, active: boolean, unread: number, problem: boolean}} RoomRow */
 
 export class RoomsView {
   #list = byId("room-list");
@@ -15,6 +15,7 @@ export class RoomsView {
   #node = byId("me-node");
   #elsewhere = byId("elsewhere");
   #problem = byId("join-problem");
+  #active = "";
 
   /**
    * @param {object} actions
@@ -44,29 +45,42 @@ export class RoomsView {
     const rows = [...rooms.values()].map((room) => ({
       key: room.name,
       name: room.name,
+      title: roomTitle(room.name, user),
       active: room.name === active,
       unread: unread(room, user),
       problem: room.problem !== null,
     }));
     patch(this.#list, rows, drawRoom);
+    if (active !== null && active !== this.#active) this.#bringIntoView();
+    this.#active = active ?? "";
     this.#elsewhere.hidden = !rows.some((row) => !row.active && row.unread > 0);
     setText(this.#name, user);
+    this.#name.title = user;
     setText(this.#node, node === "" ? "" : `on ${node}`);
     setText(this.#face, initials(user));
     this.#face.className = `face tint-${tint(user)}`;
+  }
+
+  /** By hand: `scrollIntoView` would move the window too, towards a drawer that is closed. */
+  #bringIntoView() {
+    const link = this.#list.querySelector("[aria-current]");
+    if (!link) return;
+    const list = this.#list.getBoundingClientRect();
+    const { top, bottom } = link.getBoundingClientRect();
+    this.#list.scrollTop += Math.min(0, top - list.top) + Math.max(0, bottom - list.bottom);
   }
 }
 
 /** @param {RoomRow} row */
 function drawRoom(row) {
   const link = element("a", { href: `#${row.name}`, class: "room-link" });
-  link.append(element("span", { class: "room-link-name" }, row.name));
+  link.append(element("span", { class: "room-link-name", title: row.title }, row.title));
   if (row.active) link.setAttribute("aria-current", "page");
   if (row.problem) link.append(element("span", { class: "badge trouble", title: "Not in this room" }, "!"));
   else if (row.unread > 0 && !row.active) {
     const shown = row.unread > MOST_SHOWN ? `${MOST_SHOWN}+` : String(row.unread);
     link.append(element("span", { class: "badge" }, shown));
-    link.setAttribute("aria-label", `${row.name}, ${counted(row.unread, "new message")}`);
+    link.setAttribute("aria-label", `${row.title}, ${counted(row.unread, "new message")}`);
     link.classList.add("has-news");
   }
   return element("li", {}, link);

@@ -179,7 +179,7 @@ export class TimelineView {
         return element("li", { class: "gap" }, `${row.text} `, load);
       }
       default:
-        return element("li", { class: row.kind, dir: "auto" }, row.text);
+        return element("li", { class: row.kind }, row.text);
     }
   }
 
@@ -189,7 +189,7 @@ export class TimelineView {
     time.textContent = timeOfDay(row.timestamp);
     time.title = fullTime(row.timestamp);
     // Every line has its speaker for those who listen; the eye gets the name once a group.
-    const name = element("span", { class: "speaker", dir: "auto" }, row.own ? "You" : row.user);
+    const name = element("span", { class: "speaker", dir: "auto", title: row.user }, row.own ? "You" : row.user);
     const words = element("p", { class: "words", dir: "auto" });
     for (const { text, href } of splitLinks(row.content)) {
       words.append(href ? element("a", { href, target: "_blank", rel: "noopener noreferrer" }, text) : text);
@@ -198,7 +198,7 @@ export class TimelineView {
     if (row.leads) classes.push("leads");
     if (row.own) classes.push("own");
     const item = element("li", { class: classes.join(" ") }, time, name, words);
-    if (row.state === "sending") item.append(element("span", { class: "fate" }, "Sending"));
+    if (row.state === "sending") item.append(element("span", { class: "fate" }, row.slow ? "Waiting" : "Sending"));
     if (row.state === "failed") item.append(this.#drawFailure(row));
     return item;
   }

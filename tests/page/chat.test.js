@@ -138,6 +138,63 @@ test("a refused message fails with the reason, and can be sent again or discarde
   assert.deepEqual(scene.lobby().pending, []);
 });
 
+const tooFast = (ms) => ({ type: "ERROR", code: 111, temporary: true, retry_after_ms: ms });
+const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+
+test("what is too much at once waits as the node says, and goes out one by one in its order", async () => {
+  const scene = await inLobby();
+  for (const content of ["one", "two", "three"]) scene.chat.say("lobby", content);
+  const sent = () => scene.socket.of("PUBLISH").map(({ content }) => content);
+  const [first, second, third] = scene.socket.of("PUBLISH");
+  for (const { id } of [first, second, third]) await scene.socket.push({ ...tooFast(30), id });
+  scene.chat.say("lobby", "four");
+  await pause(15);
+  assert.deepEqual(sent(), ["one", "two", "three"]);
+  assert.deepEqual(scene.lobby().pending.map(({ slow, problem }) => [slow, problem]), Array(4).fill([true, null]));
+  await pause(40);
+  assert.deepEqual(sent().slice(3), ["one"]);
+  await scene.socket.reply("PUBLISH", ack(4));
+  assert.deepEqual(sent().slice(3), ["one", "two"]);
+  await scene.socket.reply("PUBLISH", tooFast(10)); // still too fast
+  await pause(30);
+  assert.deepEqual(sent().slice(3), ["one", "two", "two"]);
+  for (const offset of [5, 6, 7]) await scene.socket.reply("PUBLISH", ack(offset));
+  assert.deepEqual(sent().slice(3), ["one", "two", "two", "three", "four"]);
+  assert.deepEqual(scene.lobby().pending, []);
+  assert.deepEqual(scene.lobby().messages.map(({ content }) => content), ["three", "one", "two", "three", "four"]);
+  assert.equal(new Set(scene.socket.of("PUBLISH").map(({ key }) => key)).size, 4);
+  scene.chat.say("lobby", "five"); // and then it is as before
+  assert.equal(sent().at(-1), "five");
+});
+
+test("what waits when the connection is closed with 4007 goes out after the JOIN_OK", async () => {
+  const scene = await inLobby();
+  scene.chat.say("lobby", "one");
+  await scene.socket.reply("PUBLISH", tooFast(20));
+  scene.socket.onclose({ code: 4007 });
+  const second = await reconnect(scene);
+  await second.reply("JOIN", joinOk(3, { recovered: true }));
+  await pause(40);
+  assert.deepEqual(second.of("PUBLISH").map(({ content }) => content), ["one"]);
+});
+
+test("rooms and their members wait as well when there are too many at once", async () => {
+  const memory = ["a", "b", "c"].map((name) => ({ name, bookmark: null }));
+  const { chat, sockets } = await stage({ memory });
+  chat.start();
+  await settle();
+  const [socket] = sockets;
+  await socket.accept();
+  const [a, b, c] = socket.of("JOIN");
+  await socket.push({ ...joinOk(0), room: "a", id: a.id });
+  for (const { id } of [b, c]) await socket.push({ ...tooFast(10), id });
+  await pause(25);
+  assert.deepEqual(socket.of("JOIN").map(({ room }) => room), ["a", "b", "c", "b"]);
+  await socket.reply("JOIN", joinOk(0));
+  await socket.reply("JOIN", joinOk(0));
+  assert.ok([...chat.state.rooms.values()].every((room) => room.joined));
+});
+
 test("a recovery that failed reads the history again", async () => {
   const scene = await inLobby();
   const second = await reconnect(scene);

@@ -290,6 +290,18 @@ test("the session of the last AUTH_OK is offered again", async () => {
   assert.equal(sockets[1].sent[0].session, "s1");
 });
 
+test("a session that went on elsewhere is left to the other window", async () => {
+  const { clock, connection, sockets } = await connected();
+  sockets[0].refuse(4510);
+  await clock.advance(60_000);
+  assert.equal(connection.snapshot.state, "CLOSED");
+  assert.equal(sockets.length, 1);
+  connection.retryNow();
+  await settle();
+  sockets[1].onopen();
+  assert.equal(sockets[1].sent[0].session, undefined);
+});
+
 test("states change only where the table says so", () => {
   assert.equal(nextState("CLOSED", "authenticated"), "CLOSED");
   assert.equal(nextState("DISCONNECTED", "silence"), "DISCONNECTED");

@@ -150,6 +150,16 @@ test("who comes back after our connection was lost does not enter again", () => 
   assert.deepEqual(room.cues, []);
 });
 
+test("who is here is not known from before our connection was lost, however often it was", () => {
+  let room = rooms.present(joinedAt(0), { members: [{ user: "ben", connections: 1 }] });
+  for (let losses = 0; losses < 2; losses += 1) {
+    room = rooms.joined(rooms.disconnected(room), joinOk(0, { recovered: true }), "ada");
+    assert.equal(room.members, null);
+  }
+  room = rooms.cameOrWent(room, { type: "JOINED", user: "ben", members: 2 });
+  assert.deepEqual(room.cues, []);
+});
+
 test("typing ends with a message, an exit, or time", () => {
   const room = rooms.typed(joinedAt(0), "ben", 100);
   assert.equal(rooms.received(room, message(1)).typing.size, 0);

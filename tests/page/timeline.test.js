@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { counted, dayLabel, initials, listOfNames, splitLinks, tint, TINTS } from "../../node/page/format.js";
+import { counted, dayLabel, initials, isolated, listOfNames, roomTitle, splitLinks, tint, TINTS } from "../../node/page/format.js";
 import * as rooms from "../../node/page/rooms.js";
 import { timelineRows, typingWords } from "../../node/page/timeline.js";
 import { nextWords } from "../../node/page/view-connection.js";
@@ -59,7 +59,7 @@ test("entrances between two lines are one stage direction", () => {
   let room = roomOf([["ben", NOON]]);
   for (const user of ["cy", "di"]) room = rooms.cameOrWent(room, { type: "JOINED", user, members: 2 });
   const rows = timelineRows(room, "ada", NOON);
-  assert.deepEqual(rows.map((row) => row.text ?? ""), ["Today", "", "cy and di enter"]);
+  assert.deepEqual(rows.map((row) => row.text ?? ""), ["Today", "", `${isolated("cy")} and ${isolated("di")} enter`]);
 });
 
 test("an entrance stands between what was said before and after it", () => {
@@ -84,9 +84,18 @@ test("every row of a room has a key of its own", () => {
 test("typing names two people at most", () => {
   const room = roomOf([]);
   assert.equal(typingWords(room), "");
-  assert.equal(typingWords(rooms.typed(room, "ben", 1)), "ben is typing");
+  assert.equal(typingWords(rooms.typed(room, "ben", 1)), `${isolated("ben")} is typing`);
   const crowd = ["a", "b", "c", "d"].reduce((all, user) => rooms.typed(all, user, 1), room);
-  assert.equal(typingWords(crowd), "a and 3 others are typing");
+  assert.equal(typingWords(crowd), `${isolated("a")} and 3 others are typing`);
+});
+
+test("the room of two users is called by the other one", () => {
+  assert.equal(roomTitle("direct:ann:bob", "ann"), "@bob");
+  assert.equal(roomTitle("direct:Ann.20Lee:jos.c3.a9", "josé"), "@Ann Lee");
+  for (const name of ["lobby", "direct:ann:bob:carl", "direct:bob:carl", "team:ann:bob", "direct:ann:.e2.80.ae", "direct:ann:.c3"]) {
+    const shown = roomTitle(name, "ann");
+    assert.equal(shown, name === "direct:ann:.c3" ? "@.c3" : name);
+  }
 });
 
 test("only http and https become links, without the sentence's punctuation", () => {
