@@ -7,7 +7,6 @@ Knows paths and the lock; what stands in the database is the storage's business.
 import fcntl
 import os
 import secrets
-import stat
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,7 +14,8 @@ from pathlib import Path
 import attrs
 
 from greenroom.node.errors import DataDirectoryError
-from greenroom.node.kinds import MIN_SECRET_BYTES, Secret
+from greenroom.node.secret_files import exposure_of
+from greenroom.node.settings.kinds import MIN_SECRET_BYTES, Secret
 
 DIRECTORY_MODE = 0o700
 SECRET_MODE = 0o600
@@ -81,17 +81,15 @@ def read_development_secret(directory: DataDirectory) -> Secret | None:
     path = directory.secret
     try:
         with path.open(encoding="ascii") as file:
-            mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
+            exposure = exposure_of(file)
             text = file.read().strip()
     except FileNotFoundError:
         return None
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "damaged"
         raise DataDirectoryError(f"development secret {path}: {reason}") from error
-    if mode & 0o077:
-        raise DataDirectoryError(
-            f"development secret {path} can be read by other users (mode {mode:04o}): chmod 600 it"
-        )
+    if exposure is not None:
+        raise DataDirectoryError(f"development secret {path} {exposure}")
     if len(text) < MIN_SECRET_BYTES:
         raise DataDirectoryError(
             f"development secret {path} is damaged: delete it to get a new one"

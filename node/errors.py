@@ -27,3 +27,7 @@ class ListenError(NodeError):
 
 class TlsError(NodeError):
     """Certificate or key can't be used."""
+
+
+class DatabaseError(NodeError):
+    """The database can't be reached, lacks its tables, or has other tables than we expect."""

@@ -1,16 +1,26 @@
 """Log lines: for people in a terminal, as JSON for machines, and never too many of one kind.
 
 Sets up structlog for the node and leads what libraries log through `logging` the same way, so that
-there is one format and one stream. Nothing here is told a token, and no exception is
-logged with its local variables, where one might stand.
+there is one format and one stream. Nothing here is told a token, no exception is logged with its
+local variables, where one might stand, and what looks like one all the same is masked.
 """
 
 import logging
+import re
 import time
 from collections.abc import Callable, MutableMapping
-from typing import Any, TextIO
+from contextlib import suppress
+from typing import Any, Final, TextIO
 
 import structlog
+
+from greenroom.node.masks import MASK
+
+AUDIT_LOGGER = "greenroom.node.audit"
+"""What operators do: every line is written, whatever the level, and none is left out."""
+
+TOKEN: Final = re.compile(r"eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*")
+"""A JWT as it is written (RFC 7515, 3.1); JSON that begins an object is eyJ in base64url."""
 
 BURST = 20
 WINDOW_SECONDS = 10.0
@@ -30,6 +40,8 @@ class DropRepeats:
         self, _logger: Any, _method: str, event: MutableMapping[str, Any]
     ) -> MutableMapping[str, Any]:
         """Let the line pass or drop it."""
+        if event.get("logger") == AUDIT_LOGGER:
+            return event
         kind = str(event.get("event"))
         now = self._now()
         start, count = self._windows.get(kind, (now, 0))
@@ -43,6 +55,36 @@ class DropRepeats:
         if count >= BURST:
             raise structlog.DropEvent
         return event
+
+
+class LineHandler(logging.StreamHandler[TextIO]):
+    """Writes lines, save those that are left out, and masks what looks like a token in them.
+
+    `DropEvent` is no `Exception`: for what is logged through `logging` it would pass the handler,
+    and end whoever logs.
+    """
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Render a line. Nobody logs a token; but a library, or an operator's own mistake, may."""
+        return TOKEN.sub(MASK, super().format(record))
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write a line, or leave it out."""
+        with suppress(structlog.DropEvent):
+            super().emit(record)
+
+
+# Any: as above.
+def _escape_controls(
+    _logger: Any, _method: str, event: MutableMapping[str, Any]
+) -> MutableMapping[str, Any]:
+    """Keep strangers, whose Origin stands in a line, from the reader's terminal; JSON escapes."""
+    for name, value in event.items():
+        if isinstance(value, str) and not value.isprintable():
+            event[name] = "".join(
+                c if c.isprintable() else c.encode("unicode_escape").decode() for c in value
+            )
+    return event
 
 
 def configure_logs(*, log_format: str, level: str, stream: TextIO) -> None:
@@ -63,9 +105,10 @@ def configure_logs(*, log_format: str, level: str, stream: TextIO) -> None:
     ]
     last: list[structlog.typing.Processor] = (
         [
+            _escape_controls,
             structlog.dev.ConsoleRenderer(
                 colors=terminal, exception_formatter=structlog.dev.plain_traceback
-            )
+            ),
         ]
         if console
         else [
@@ -73,7 +116,7 @@ def configure_logs(*, log_format: str, level: str, stream: TextIO) -> None:
             structlog.processors.JSONRenderer(),
         ]
     )
-    handler = logging.StreamHandler(stream)
+    handler = LineHandler(stream)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
@@ -83,8 +126,14 @@ def configure_logs(*, log_format: str, level: str, stream: TextIO) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
+    logging.getLogger(AUDIT_LOGGER).setLevel(logging.INFO)
     # It logs every frame at debug and every odd peer at its own levels; the cast says what matters.
     logging.getLogger("trio-websocket").setLevel(logging.ERROR)
+    # It says of each look at a database what kind of database it is.
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    # They log every request with its URL, in which a token may stand, and every step of it.
+    for name in ("httpx2", "httpcore2"):
+        logging.getLogger(name).setLevel(logging.WARNING)
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,

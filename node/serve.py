@@ -1,44 +1,51 @@
 """One node, put together: settings in, a running tree, and an orderly end. Start reading here.
 
-The composition root. Opens what is outside (directory, database, sockets), builds what the actors
-need, hands all of it to the tree, and drains when it is told to stop. Decides nothing about chat.
+The composition root. Over what `outside.py` has opened (sockets, directory, database) it builds
+what the actors need, hands all of it to the tree, and drains when it is told to stop. Decides
+nothing about chat.
 """
 
-import secrets
-import signal
-import ssl
 import time
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import ExitStack, suppress
 from functools import partial
 from typing import Any
 
 import attrs
 import structlog
 import trio
+from starlette.types import ASGIApp
 
 from greenroom.actors.cast import cast_of
 from greenroom.actors.health import StoreHealth
-from greenroom.actors.ports import MessageStore, StoreUnavailable
+from greenroom.actors.rates import Rates
+from greenroom.actors.revocations import Revocations
 from greenroom.actors.services import CastLimits, Services
 from greenroom.actors.system import node_spec
-from greenroom.node.admission import admit_connection
-from greenroom.node.assets import load_assets
-from greenroom.node.datadir import (
-    DataDirectory,
-    make_development_secret,
-    open_data_directory,
-    read_development_secret,
-)
-from greenroom.node.http import WebServices, make_app
-from greenroom.node.listener import Door, open_listeners, serve_listener
-from greenroom.node.peek import Policy
-from greenroom.node.settings import Settings
-from greenroom.node.storage import SqlStore, open_sqlite
-from greenroom.node.tls import make_tls_context
-from greenroom.node.tokens import TokenOffice
-from greenroom.node.trust import Trust, decide_trust
-from greenroom.node.web import WebSide
+from greenroom.node.admin.actor import GATE_CONNECTIONS, AdminGate, admin_specs
+from greenroom.node.callbacks import callback_adapters, plan_callbacks, room_gate
+from greenroom.node.collector import calm_collector, look_often
+from greenroom.node.door.admission import admit_connection
+from greenroom.node.door.capacity import find_room
+from greenroom.node.door.headcount import Headcount
+from greenroom.node.door.listener import serve_listener
+from greenroom.node.door.peek import ECHO_PATH, WEBSOCKET_PATH, Policy
+from greenroom.node.door.proxies import counted_as
+from greenroom.node.door.turnstile import Turnstile
+from greenroom.node.door.visit import Door
+from greenroom.node.http.app import WebServices, make_app
+from greenroom.node.http.assets import load_assets
+from greenroom.node.http.health import Shared, check_store
+from greenroom.node.http.server import WebSide
+from greenroom.node.identity.accounts import open_accounts, sign_in_routes
+from greenroom.node.identity.keyring import keyring_spec
+from greenroom.node.identity.names import account_key
+from greenroom.node.identity.revoking import Revoker
+from greenroom.node.identity.trust import Trust
+from greenroom.node.outside import Outside, open_outside, pool_of
+from greenroom.node.settings.record import Settings
+from greenroom.node.signals import watch_signals
+from greenroom.node.storage import SqlRevocations
 from greenroom.protocol import Drain
 from greenroom.supervisor import ChildSpec, Inbox, InboxFull, Supervisor, open_supervisor
 
@@ -53,17 +60,6 @@ class NodeState:
     """What changes while a node runs and more than one part of it has to know."""
 
     draining: bool = False
-
-
-@attrs.frozen(kw_only=True)
-class Outside:
-    """What is open by the time the tree is built, and what it is built to trust."""
-
-    trust: Trust
-    tls: ssl.SSLContext | None
-    listeners: Sequence[trio.SocketListener]
-    store: SqlStore
-    office: TokenOffice
 
 
 async def serve(
@@ -83,22 +79,8 @@ async def serve(
         NodeError: It can't start. Nothing stays open, and for an address that can't be had no
             data directory is made either.
     """
-    trust = decide_trust(settings)
-    tls = None
-    if settings.tls_cert is not None and settings.tls_key is not None:
-        tls = make_tls_context(settings.tls_cert, settings.tls_key)
-    # What fails without leaving files behind comes first, the secret that we would make up last.
-    async with open_address(settings) as listeners:
-        with open_data_directory(settings.data) as directory:
-            async with open_store(directory, name=settings.name) as store:
-                outside = Outside(
-                    trust=trust,
-                    tls=tls,
-                    listeners=listeners,
-                    store=store,
-                    office=open_token_office(settings, trust, directory),
-                )
-                await _run(settings, outside, task_status)
+    async with open_outside(settings) as outside:
+        await _run(settings, outside, task_status)
     log.info("stopped")
 
 
@@ -106,116 +88,174 @@ async def _run(
     settings: Settings, outside: Outside, task_status: trio.TaskStatus[Sequence[str]]
 ) -> None:
     """Build the tree over what is open, and keep it until a signal comes."""
-    trust, store = outside.trust, outside.store
+    trust, store, keyring = outside.trust, outside.store, outside.office.keyring
     state = NodeState()
-    services = Services(
-        node=settings.name,
-        now=time.time,
-        verify=outside.office.verify,
-        limits=CastLimits(max_connections=settings.max_connections),
-    )
-    web = WebSide(
-        make_app(
-            WebServices(
-                assets=load_assets(),
-                draining=lambda: state.draining,
-                ping_store=partial(check_store, store, services.commits, StoreHealth("read")),
-                issue_guest_token=outside.office.issue_for_guest if trust.guests else None,
-                development=trust.development,
-                origins=settings.origins,
-            )
-        )
-    )
-    policy = Policy(tls=outside.tls is not None, origins=settings.origins)
+    capacity = find_room(settings.max_connections, reserved=_descriptors_of(settings))
+    services = _services(settings, outside, connections=capacity.connections)
+    check = Shared(partial(check_store, store, services.commits, StoreHealth("read")))
+    web = WebSide(_web_app(settings, outside, services, state, check))
     door = Door(
         listeners=outside.listeners,
         tls=outside.tls,
-        policy=lambda: attrs.evolve(policy, draining=state.draining),
+        policy=_policy(settings, outside, state),
         web=web,
+        proxies=settings.proxies,
         handshake_seconds=services.limits.handshake_seconds,
+        max_pending=capacity.pending,
+        pending=Headcount(min(settings.max_connections_per_address, max(1, capacity.pending // 2))),
+        connects=Turnstile(settings.connect_rate.budget),
+        requests=Turnstile(settings.request_rate.budget),
     )
-    spec = node_spec(services=services, store=store, listener=_listener_spec(door, services))
+    revocations = SqlRevocations(store)
+    # Here, where a signal still ends the process at once: a database away is waited for.
+    await services.warden.load(revocations)
+    spec = node_spec(
+        services=services,
+        store=store,
+        gate=room_gate(settings, outside.poster),
+        revocations=revocations,
+        callbacks=callback_adapters(settings, outside.poster, store),
+        keys=keyring_spec(settings, keyring),
+        operators=_operators(settings, outside, services, state, check),
+        listener=_listener_spec(door, services, Headcount(settings.max_connections_per_address)),
+    )
     # After that long every grace in the tree is over.
     spec = attrs.evolve(spec, shutdown_seconds=settings.drain_seconds)
     urls = [settings.url(listener.socket.getsockname()[1]) for listener in outside.listeners]
     async with trio.open_nursery() as nursery:
-        stop = await nursery.start(_watch_signals, nursery.cancel_scope)
-        async with open_supervisor([spec]) as root:
-            _announce(urls, settings, trust)
-            task_status.started(urls)
-            await stop.wait()
-            await _drain(state, web, root.supervisor("node"))
+        stop = await nursery.start(watch_signals, nursery.cancel_scope)
+        with ExitStack() as at_end:
+            async with open_supervisor([spec]) as root:
+                _announce(urls, settings, trust)
+                # Until the tree has ended: 5,000 connections that end at once are much to look at.
+                at_end.enter_context(calm_collector())
+                nursery.start_soon(look_often)
+                task_status.started(urls)
+                await stop.wait()
+                await _drain(state, web, root.supervisor("node"))
         nursery.cancel_scope.cancel()
 
 
-@asynccontextmanager
-async def open_address(settings: Settings) -> AsyncGenerator[Sequence[trio.SocketListener]]:
-    """Listen where the settings say, and close what the listener has not closed in the end.
-
-    Raises:
-        ListenError: The address is taken, not ours, or not to be resolved.
-    """
-    listeners = await open_listeners(settings.host, settings.port)
-    try:
-        yield listeners
-    finally:
-        for listener in listeners:
-            listener.socket.close()
-
-
-def open_token_office(settings: Settings, trust: Trust, directory: DataDirectory) -> TokenOffice:
-    """Return what signs and checks tokens, making the directory's own secret if it is needed.
-
-    Raises:
-        DataDirectoryError: The secret there can't be used or made.
-    """
-    secret = trust.secret or read_development_secret(directory)
-    if secret is None:
-        secret = make_development_secret(directory)
-        log.info("made a development secret", path=str(directory.secret))
-    return TokenOffice(secret=secret, lifetime_seconds=settings.token_seconds)
-
-
-@asynccontextmanager
-async def open_store(directory: DataDirectory, *, name: str) -> AsyncGenerator[SqlStore]:
-    """Open the directory's database, and close it in the end.
-
-    Raises:
-        DataDirectoryError: The file can't be opened, or is no database of ours.
-    """
-    engine = await trio.to_thread.run_sync(
-        partial(open_sqlite, directory.database, new_epoch=secrets.token_hex(6))
+def _services(settings: Settings, outside: Outside, *, connections: int) -> Services:
+    """Build what every actor is handed."""
+    keyring = outside.office.keyring
+    return Services(
+        node=settings.name,
+        now=time.time,
+        verify=outside.office.verify,
+        refresh_keys=keyring.refresh if keyring.changes else None,
+        policies=settings.rooms.policies,
+        callbacks=plan_callbacks(settings),
+        rates=Rates(settings.rate_limits, counted_as=counted_as),
+        limits=limits_of(settings, connections),
+        revocations=Revocations(
+            keep_seconds=settings.revocation_seconds,
+            # There a guest may have any spelling of a name until somebody makes an account of it.
+            one_user=account_key if outside.trust.development else str,
+        ),
     )
-    store = SqlStore(engine, node=name)
-    try:
-        yield store
-    finally:
-        with trio.CancelScope(shield=True):  # closes idle connections: waits for nobody
-            await store.close()
 
 
-async def check_store(store: MessageStore, commits: StoreHealth, reads: StoreHealth) -> None:
-    """Return when the store can be read now and its last commit worked.
+def limits_of(settings: Settings, connections: int) -> CastLimits:
+    """Return the bounds and waits that the settings ask for.
 
-    Whoever asks is a stranger, so asking must not write: whether commits work, the archive knows.
-
-    Raises:
-        StoreUnavailable: One of the two is not so; the log says why.
+    Args:
+        settings: Checked settings.
+        connections: How many there may be, as far as the system lets us.
     """
-    try:
-        await store.ping()
-    except StoreUnavailable as trouble:
-        reads.failed(trouble)
-        raise
-    reads.worked()
-    if not commits.good:
-        raise StoreUnavailable("commits fail")
+    pool = pool_of(settings)
+    return CastLimits(
+        handshake_seconds=settings.handshake_seconds,
+        auth_seconds=settings.auth_seconds,
+        close_seconds=settings.close_seconds,
+        max_connections=connections,
+        max_connections_per_user=settings.max_connections_per_user,
+        max_rooms=settings.max_rooms,
+        max_rooms_per_address=settings.max_rooms_per_address,
+        rates=settings.rate_limits,
+        revocation_seconds=settings.revocation_seconds,
+        session_seconds=settings.session_seconds,
+        # One is for the commit, one for rooms that open.
+        reads_at_once=pool.most - 2,
+        store_seconds=pool.most_seconds,
+        retention_seconds=settings.retention_seconds,
+        retention_messages=settings.retention_messages,
+    )
 
 
-def _listener_spec(door: Door, services: Services) -> ChildSpec[Any]:
+def _web_app(
+    settings: Settings,
+    outside: Outside,
+    services: Services,
+    state: NodeState,
+    ping_store: Callable[[], Awaitable[None]],
+) -> ASGIApp:
+    trust, office = outside.trust, outside.office
+    accounts = open_accounts(settings, trust, services=services, store=outside.store, office=office)
+    # Elsewhere guests have names of their own.
+    shared_names = accounts if trust.development else None
+    return make_app(
+        WebServices(
+            assets=load_assets(),
+            draining=lambda: state.draining,
+            ping_store=ping_store,
+            issue_guest_token=office.hand_out if trust.guests else None,
+            has_account=None if shared_names is None else shared_names.has_account,
+            further=sign_in_routes(settings, trust, accounts),
+            development=trust.development,
+            origins=settings.origins,
+        )
+    )
+
+
+def _policy(settings: Settings, outside: Outside, state: NodeState) -> Callable[[], Policy]:
+    """Return what asks how request heads are judged now."""
+    policy = Policy(
+        tls=outside.tls is not None,
+        origins=settings.origins,
+        paths=(WEBSOCKET_PATH, ECHO_PATH) if settings.echo_route else (WEBSOCKET_PATH,),
+        token_cookie=settings.token_cookie,
+        local_names_only=outside.trust.development,
+    )
+    return lambda: attrs.evolve(policy, draining=state.draining)
+
+
+def _descriptors_of(settings: Settings) -> int:
+    """Return how many the node holds for others than clients."""
+    gate = 0 if settings.admin_port is None else GATE_CONNECTIONS
+    return pool_of(settings).most + settings.webhook_in_flight + gate
+
+
+def _operators(
+    settings: Settings,
+    outside: Outside,
+    services: Services,
+    state: NodeState,
+    ping_store: Callable[[], Awaitable[None]],
+) -> Sequence[ChildSpec[Any]]:  # Any: nobody but the gate tells them anything
+    if settings.admin_keys is None or not outside.gate_listeners:
+        return []
+    tls = outside.tls if settings.gate_has_tls(tls=settings.tls) else None
+    for listener in outside.gate_listeners:
+        host, port, *_ = listener.socket.getsockname()
+        log.info("operators' gate", host=host, port=port, tls=tls is not None)
+    return admin_specs(
+        AdminGate(
+            listeners=outside.gate_listeners,
+            tls=tls,
+            keys=settings.admin_keys,
+            services=services,
+            revoker=Revoker(services),
+            draining=lambda: state.draining,
+            ping_store=ping_store,
+        )
+    )
+
+
+def _listener_spec(door: Door, services: Services, headcount: Headcount) -> ChildSpec[Any]:
     # Any, here and below: nobody sends the listener anything.
     async def listener(inbox: Inbox[Any], *, task_status: trio.TaskStatus[None]) -> None:
-        admit = partial(admit_connection, cast_of(inbox.supervisor, services))
+        admit = partial(admit_connection, cast_of(inbox.supervisor, services), headcount)
         await serve_listener(inbox, door, admit, task_status=task_status)
 
     return ChildSpec(id="listener", start=listener, shutdown_seconds=LISTENER_GRACE_SECONDS)
@@ -232,29 +272,6 @@ async def _drain(state: NodeState, web: WebSide, node: Supervisor) -> None:
             child.ref.tell_nowait(notice)
 
 
-async def _watch_signals(
-    hurry: trio.CancelScope, *, task_status: trio.TaskStatus[trio.Event]
-) -> None:
-    stop = trio.Event()
-    hangup = _hangup()
-    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, *hangup) as signals:
-        task_status.started(stop)
-        async for number in signals:
-            # A closing terminal hangs up, and so does the shell that ends with it: one wish, twice.
-            if stop.is_set() and number not in hangup:
-                log.warning("stopping at once", signal=signal.Signals(number).name)
-                hurry.cancel()
-            stop.set()
-
-
-def _hangup() -> set[signal.Signals]:
-    """Return SIGHUP where there is one, unless nohup has told us to outlive the terminal."""
-    number = getattr(signal, "SIGHUP", None)  # Windows has none
-    if number is None or signal.getsignal(number) is signal.SIG_IGN:
-        return set()
-    return {number}
-
-
 def _announce(urls: Sequence[str], settings: Settings, trust: Trust) -> None:
     if trust.development:
         log.info("development node: signs tokens with its own secret", guests=trust.guests)
@@ -265,5 +282,13 @@ def _announce(urls: Sequence[str], settings: Settings, trust: Trust) -> None:
                 origins=settings.origins,
                 hint="set GREENROOM_JWT_SECRET",
             )
+    if trust.issuer:
+        log.info("tokens of the issuer are believed", signs=trust.signs, guests=trust.guests)
+    if settings.echo_route:
+        log.warning(
+            "the echo route is on: anybody may have 16 MiB sent back to them, without AUTH",
+            path=ECHO_PATH,
+            hint="for a test suite only; leave out --echo-route",
+        )
     for url in urls:
         log.info("listening", url=url, data=str(settings.data))

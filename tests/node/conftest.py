@@ -1,19 +1,41 @@
 """A listener on a free port, with fakes for what stands behind it."""
 
 import sys
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import ExitStack, asynccontextmanager, suppress
+from pathlib import Path
 
 import attrs
 import pytest
 import trio
+from support.databases import new_database
 
-from greenroom.node.assets import Asset
-from greenroom.node.http import GuestToken, WebServices, make_app
-from greenroom.node.listener import Arrival, Door, open_listeners, serve_listener
+from greenroom.node.door.listener import open_listeners, serve_listener
+from greenroom.node.door.peek import Policy
+from greenroom.node.door.visit import Arrival, Door
+from greenroom.node.http.app import WebServices, make_app
+from greenroom.node.http.assets import Asset
+from greenroom.node.http.server import WebSide
+from greenroom.node.identity.issued import IssuedToken
 from greenroom.node.logs import configure_logs
-from greenroom.node.peek import Policy
-from greenroom.node.web import WebSide
+from greenroom.node.settings.database import DatabaseUrl
+from greenroom.node.storage import Pool
+from greenroom.node.storage.engine import migrate_database
+
+
+@pytest.fixture(scope="session")
+def server_database() -> Iterator[Callable[[str], DatabaseUrl]]:
+    """One database for all tests on a server, which takes longer to make than a test runs."""
+    with ExitStack() as stack:
+        urls: dict[str, DatabaseUrl] = {}
+
+        def url_of(kind: str) -> DatabaseUrl:
+            if kind not in urls:
+                url = urls[kind] = stack.enter_context(new_database(kind))
+                migrate_database(url, Path(), Pool(), epoch="e1")
+            return urls[kind]
+
+        yield url_of
 
 
 @pytest.fixture(autouse=True)
@@ -42,6 +64,7 @@ class World:
     store_error: Exception | None = None
     refusal: object = None
     admit_error: Exception | None = None
+    before_greeting: Callable[[], Awaitable[None]] = trio.lowlevel.checkpoint
     arrivals: list[Arrival] = attrs.field(factory=list)
 
     async def ping_store(self):
@@ -56,6 +79,7 @@ class World:
             raise self.admit_error
         if self.refusal is not None:
             return self.refusal
+        await self.before_greeting()
         await stream.send_all(b"WELCOME " + str(len(arrival.received)).encode())
         await stream.aclose()
         return None
@@ -68,13 +92,17 @@ class Node:
     door: Door
     nursery: trio.Nursery
 
-    async def connect(self) -> trio.SocketStream:
-        return await trio.open_tcp_stream("127.0.0.1", self.port)
+    async def connect(self, source: str = "127.0.0.1") -> trio.SocketStream:
+        return await trio.open_tcp_stream("127.0.0.1", self.port, local_address=source)
 
     async def exchange(self, data: bytes) -> bytes:
-        """Send `data` on a fresh connection and return everything until it closes."""
+        """Send `data` on a fresh connection and return everything until it ends.
+
+        The kernel resets one that is closed before all of `data` was read: that is an end too.
+        """
         async with await self.connect() as stream:
-            await stream.send_all(data)
+            with suppress(trio.BrokenResourceError):
+                await stream.send_all(data)
             return await read_all(stream)
 
     def tasks(self) -> int:
@@ -91,8 +119,9 @@ def descendants(nursery):
 
 async def read_all(stream) -> bytes:
     received = bytearray()
-    while data := await stream.receive_some(65536):
-        received += data
+    with suppress(trio.BrokenResourceError):
+        while data := await stream.receive_some(65536):
+            received += data
     return bytes(received)
 
 
@@ -108,10 +137,12 @@ def open_node() -> Callable[..., object]:
     async def opened(
         *,
         tls=None,
-        handshake_seconds=5.0,
+        handshake_seconds=60.0,  # which no test waits for
         guests=True,
         development=True,
         origins=(),
+        issue_guest_token=lambda user: IssuedToken(token=f"token-of-{user}", user=user, expires=1),
+        app=None,
         **door_options,
     ) -> AsyncIterator[Node]:
         world = World()
@@ -119,11 +150,7 @@ def open_node() -> Callable[..., object]:
             assets=ASSETS,
             draining=lambda: world.draining,
             ping_store=world.ping_store,
-            issue_guest_token=(
-                (lambda user: GuestToken(token=f"token-of-{user}", user=user, expires=1))
-                if guests
-                else None
-            ),
+            issue_guest_token=issue_guest_token if guests else None,
             development=development,
             origins=origins,
         )
@@ -132,7 +159,7 @@ def open_node() -> Callable[..., object]:
             listeners=listeners,
             tls=tls,
             policy=lambda: Policy(tls=tls is not None, draining=world.draining),
-            web=WebSide(make_app(services)),
+            web=WebSide(app or make_app(services)),
             handshake_seconds=handshake_seconds,
             **door_options,
         )

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import socket
 
 import jwt
@@ -82,7 +83,7 @@ def test_serve_with_an_unknown_setting_in_the_config(complaint, tmp_path):
 
 def test_serve_with_a_file_for_a_data_directory(complaint, tmp_path):
     (tmp_path / "data").write_text("x")
-    line = complaint("serve", "--data", tmp_path / "data", code=1)
+    line = complaint("serve", "--port", 0, "--data", tmp_path / "data", code=1)
     assert line == f"greenroom: data directory {tmp_path / 'data'}: is not a directory"
 
 
@@ -165,9 +166,9 @@ def test_check_shows_every_setting_and_no_secret(capsys, monkeypatch):
     monkeypatch.setenv("GREENROOM_PORT", "9000")
     assert main(["check"]) == 0
     out = capsys.readouterr().out
-    assert "* port              9000" in out
-    assert "* jwt_secret        ********" in out
-    assert "Settings are good: node with your secret, no guests." in out
+    assert re.search(r"^\* port +9000$", out, re.MULTILINE)
+    assert re.search(r"^\* jwt_secret +\*{8}$", out, re.MULTILINE)
+    assert "Settings are good: node with your secret, no guests, users sign in" in out
     assert SECRET not in out
 
 
@@ -223,3 +224,16 @@ def test_the_help_of_serve_shows_words_and_defaults(capsys):
 def test_version_is_one_line(capsys):
     assert main(["--version"]) == 0
     assert len(capsys.readouterr().out.splitlines()) == 1
+
+
+def test_a_token_says_which_rooms_it_opens(capsys, monkeypatch):
+    monkeypatch.setenv("GREENROOM_JWT_SECRET", SECRET)
+    assert main(["token", "--user", "ann", "--room", "team:*", "--room", "news:a=join+read"]) == 0
+    claims = jwt.decode(capsys.readouterr().out.strip(), SECRET, algorithms=["HS256"])
+    assert claims["rooms"] == {"team:*": ["join", "publish", "read"], "news:a": ["join", "read"]}
+
+
+def test_a_token_for_a_room_that_cannot_be_is_refused(complaint, monkeypatch):
+    monkeypatch.setenv("GREENROOM_JWT_SECRET", SECRET)
+    line = complaint("token", "--user", "ann", "--room", "team red", code=2)
+    assert line == "greenroom: --room team red: neither a room's name nor its beginning and a *"

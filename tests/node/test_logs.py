@@ -8,6 +8,7 @@ import pytest
 import structlog
 
 from greenroom.node.logs import BURST, WINDOW_SECONDS, DropRepeats, configure_logs
+from greenroom.protocol import issue_token
 
 
 class Terminal(io.StringIO):
@@ -94,3 +95,47 @@ def test_a_flood_of_one_kind_is_cut_and_counted():
     now = WINDOW_SECONDS
     assert passes("flood") == {"event": "flood", "left_out": 5}
     assert passes("flood") == {"event": "flood"}
+
+
+def test_a_flood_through_logging_is_left_out_and_ends_nobody():
+    """Actors and libraries log that way; what leaves a line out must not reach them."""
+    stream = io.StringIO()
+    configure_logs(log_format="json", level="info", stream=stream)
+    for _ in range(100):
+        logging.getLogger("greenroom.actors.callbacks").warning("callbacks fail")
+    assert len(stream.getvalue().splitlines()) == BURST
+
+
+def test_a_webhook_s_url_is_not_logged():
+    stream = io.StringIO()
+    configure_logs(log_format="json", level="debug", stream=stream)
+    logging.getLogger("httpx2").info("HTTP Request: POST https://example.com/?token=s3cret")
+    assert stream.getvalue() == ""
+
+
+@pytest.mark.parametrize("form", ["json", "console"])
+def test_nothing_in_a_line_moves_the_reader_s_terminal_or_begins_another_line(form):
+    odd = "a\x1b[2Jb\x1b]0;c\x07d\nlistening\u202e\x9b"
+    stream = io.StringIO()
+    configure_logs(log_format=form, level="info", stream=stream)
+    structlog.get_logger("greenroom.test").info("origin refused", origin=odd)
+    logging.getLogger("some.library").warning("client: %s", odd)
+    said = stream.getvalue()
+    assert said.count("\n") == 2
+    assert said.replace("\n", "").isprintable()
+
+
+@pytest.mark.parametrize("form", ["json", "console"])
+def test_what_looks_like_a_token_is_masked_wherever_it_stands_in_a_line(form):
+    token = issue_token("ann", secret="x" * 32, now=0.0, lifetime_seconds=1)
+    stream = io.StringIO()
+    configure_logs(log_format=form, level="info", stream=stream)
+    structlog.get_logger("greenroom.test").info(f"said {token}!", whom=token)
+    try:
+        raise ValueError(token)
+    except ValueError:
+        logging.getLogger("some.library").exception("GET /?token=%s HTTP/1.1", token)
+    said = stream.getvalue()
+    assert token.split(".")[2] not in said
+    assert said.count("********") >= 4
+    assert "said ********!" in said

@@ -11,17 +11,27 @@ from contextlib import contextmanager
 import pytest
 import trio
 import trio.testing
+from support.patience import PATIENCE_SECONDS
 from support.whole_node import running
 from trio_websocket import ConnectionClosed
 
 from greenroom.actors.services import CastLimits
-from greenroom.node.settings import Settings
+from greenroom.node.serve import limits_of
+from greenroom.node.settings.record import Settings
 
 pytestmark = pytest.mark.socket
 
 
-def test_the_cast_and_the_settings_allow_as_many_connections_by_default():
-    assert CastLimits().max_connections == Settings().max_connections
+def test_the_cast_and_the_settings_have_the_same_defaults():
+    settings = Settings(database_connections=4)
+    limits = limits_of(settings, settings.max_connections)
+    assert limits == CastLimits()
+
+
+def test_an_operator_sets_what_clients_have_time_for():
+    times = {"handshake_seconds": 7.0, "auth_seconds": 8.0, "close_seconds": 9.0}
+    limits = limits_of(Settings(**times), 10)
+    assert {name: getattr(limits, name) for name in times} == times
 
 
 async def test_two_guests_chat(tmp_path):
@@ -59,14 +69,14 @@ async def test_the_page_and_readiness_are_served_beside_the_sockets(tmp_path):
         assert (await node.http("GET", "/nothing"))[0] == 404
 
 
-async def test_a_node_that_can_not_commit_is_not_ready_and_says_why(tmp_path, monkeypatch, caplog):
+async def test_a_node_that_can_not_commit_is_not_ready_and_says_why(tmp_path, caplog):
     caplog.set_level("WARNING", "greenroom.actors.health")
-    monkeypatch.setattr("greenroom.node.storage.engine.BUSY_TIMEOUT_SECONDS", 0)
-    async with running(tmp_path) as node, node.sign_in("ann") as ann:
+    settings = {"database_statement_seconds": 0.01}
+    async with running(tmp_path, **settings) as node, node.sign_in("ann") as ann:
         other = sqlite3.connect(tmp_path / "greenroom.db", isolation_level=None)
         other.execute("BEGIN IMMEDIATE")
         await ann.send(id=99, type="PUBLISH", room="lobby", key="k", content="hello")
-        with trio.fail_after(5):
+        with trio.fail_after(PATIENCE_SECONDS):
             while not caplog.records:  # noqa: ASYNC110  # the log wakes nobody
                 await trio.sleep(0.01)
         assert caplog.messages == ["the store can't commit: database is locked"]
@@ -163,7 +173,7 @@ async def test_a_second_signal_ends_the_graces_at_once(tmp_path, monkeypatch):
             hurried.append(True)
 
     monkeypatch.setattr("greenroom.node.serve._drain", drain)
-    with trio.fail_after(5):
+    with trio.fail_after(PATIENCE_SECONDS):
         async with running(tmp_path) as node:
             node.stop()
     assert hurried == [True]
