@@ -22,13 +22,14 @@ Every time comes from Trio's clock, every random number from the `random` you ma
 """
 
 from greenroom.client._client import Client, open_client
-from greenroom.client._engine import Notice, TokenSource
+from greenroom.client._engine import Notice
 from greenroom.client._errors import ClientClosed, ClientError, CommandRefused, RemovedFromRoom
 from greenroom.client._feed import Item
 from greenroom.client._membership import RoomEvent
 from greenroom.client._room import Room
 from greenroom.client._status import Status, Subscription
-from greenroom.client._target import Connector, Target, connect_tcp
+from greenroom.client._target import Connector, Target, connect_tcp, parse_url
+from greenroom.client._token import TokenSource
 from greenroom.protocol import (
     Ack,
     CloseCode,
@@ -85,4 +86,5 @@ __all__ = [
     "Connector",
     "Target",
     "connect_tcp",
+    "parse_url",
 ]

@@ -13,6 +13,7 @@ from typing import Final, Protocol, TypeAlias
 import attrs
 import trio
 
+from greenroom.client._errors import seconds_to_wait
 from greenroom.client._link import OPEN_SECONDS, Ending, Link, LinkEnded, open_link
 from greenroom.client._request import AnyRequest, Repeatable
 from greenroom.client._target import Connector, Target
@@ -36,6 +37,9 @@ from greenroom.protocol import (
 
 AUTH_SECONDS: Final = OPEN_SECONDS
 """Longest that the node may take to answer AUTH."""
+
+SHORTEST_HEARTBEAT_SECONDS: Final = 1.0
+"""However short a silence the node allows, it is not asked for a sign of life more often."""
 
 OnAnswer: TypeAlias = Callable[[Answer], object]
 
@@ -70,7 +74,7 @@ class Connection:
         self._writable = trio.Event()
         self._scope = trio.CancelScope()
         self._tasks: trio.Nursery | None = None
-        self._clock: HeartbeatClock | None = None  # None until the WebSocket is open
+        self._clock: HeartbeatClock | None = None  # None until AUTH_OK, which sets its pace
         self._ending: Ending | None = None
         self._refusal: Ending | None = None  # the node's ERROR to our AUTH; a CLOSE should follow
         self._close_code = CloseCode.NORMAL
@@ -152,12 +156,15 @@ class Connection:
     # The tasks.
 
     async def _talk(self, link: Link, auth: Auth) -> None:
-        self._clock = HeartbeatClock(now=trio.current_time())
         authenticated = trio.Event()
 
         def on_auth(answer: Answer) -> None:
             if isinstance(answer, AuthOk):
                 authenticated.set()
+                seconds = max(answer.heartbeat_ms / 1000, SHORTEST_HEARTBEAT_SECONDS)
+                clock = HeartbeatClock(now=trio.current_time(), interval_seconds=seconds)
+                self._clock = clock
+                tasks.start_soon(self._listen_for_silence, clock)
                 self._owner.opened(answer)
             elif isinstance(answer, Error):
                 self._refusal = _auth_refused(answer)
@@ -173,7 +180,6 @@ class Connection:
             self.ask(auth, on_auth)
             tasks.start_soon(self._fenced, self._write, link)
             tasks.start_soon(watch_auth)
-            tasks.start_soon(self._listen_for_silence)
             await self._fenced(self._read, link)
 
     async def _fenced(self, fn: Callable[[Link], Awaitable[None]], link: Link) -> None:
@@ -226,10 +232,10 @@ class Connection:
                     frame = self._outgoing.popleft()
                 await link.send(frame)
 
-    async def _listen_for_silence(self) -> None:
-        while self._clock is not None:
-            await trio.sleep_until(self._clock.next_at)
-            match self._clock.poll(trio.current_time()):
+    async def _listen_for_silence(self, clock: HeartbeatClock) -> None:
+        while True:
+            await trio.sleep_until(clock.next_at)
+            match clock.poll(trio.current_time()):
                 case Pulse.SEND_HEARTBEAT:
                     self.send(Heartbeat(timestamp=_now_ms()))
                 case Pulse.UNREACHABLE:
@@ -248,10 +254,9 @@ class Connection:
 
 
 def _auth_refused(error: Error) -> Ending:
-    wait = None if error.retry_after_ms is None else error.retry_after_ms / 1000
     return Ending(
         detail=f"the node refused AUTH: {error.message}",
-        retry_after_seconds=wait,
+        retry_after_seconds=seconds_to_wait(error),
         final=not error.temporary and error.code != ErrorCode.TOKEN_EXPIRED,
         token_expired=error.code == ErrorCode.TOKEN_EXPIRED,
     )

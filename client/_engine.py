@@ -15,10 +15,13 @@ from greenroom.client._connection import Connection
 from greenroom.client._errors import ClientClosed, CommandRefused
 from greenroom.client._link import Ending
 from greenroom.client._membership import Membership
-from greenroom.client._request import AnyRequest, Request
+from greenroom.client._pace import Pacemaker
+from greenroom.client._request import Request
+from greenroom.client._requests import Requests
 from greenroom.client._standing import Standing
 from greenroom.client._status import Broadcast
 from greenroom.client._target import Connector, Target
+from greenroom.client._token import Token, TokenSource
 from greenroom.protocol import (
     MAX_PUBLISHES_IN_FLIGHT,
     Answer,
@@ -31,7 +34,6 @@ from greenroom.protocol import (
     Leave,
     Limits,
     ReconnectPolicy,
-    Refresh,
     RefreshOk,
     TokenExpiring,
     Typing,
@@ -42,8 +44,6 @@ from greenroom.protocol import (
 
 R = TypeVar("R")
 Ts = TypeVarTuple("Ts")
-TokenSource: TypeAlias = str | Callable[[], Awaitable[str]]
-"""A token, or an async function that gets a fresh one."""
 Notice: TypeAlias = TokenExpiring | Drain | Error
 """A push that is about the connection and no room."""
 
@@ -64,17 +64,16 @@ class Engine:
         random: Random,
     ) -> None:
         self._target = target
-        self._token = token
-        self._codec = codec
+        self._token = Token(token)
+        self.codec = codec
         self._connector = connector
         self.random = random
         self._policy = ReconnectPolicy(random)
         self._connection: Connection | None = None  # the one there is, authenticated or not
         self._told_at: float | None = None  # not before this may we come back, says a DRAIN
         self._memberships: dict[str, Membership] = {}
-        self._waiting: dict[AnyRequest, None] = {}  # to be sent, in this order
-        self._sent: dict[AnyRequest, int] = {}  # on the connection there is, with their ids
-        self._refreshes = set[trio.MemorySendChannel[Answer]]()  # one for each `refresh` that waits
+        self._requests = Requests(connection=lambda: self.connection, is_joined=self._is_joined)
+        self._joins = Pacemaker(go_on=self._join_on, under_way=self._joins_under_way)
         self._stopped = False
         self._between = trio.CancelScope()  # around what `run` does without a connection
         self._failure: ClientClosed | None = None
@@ -117,23 +116,19 @@ class Engine:
 
     async def _connect_once(self) -> Ending:
         try:
-            token = await self._between_connections(self._get_token)
+            token = await self._between_connections(self._token.get)
         except Exception as error:  # noqa: BLE001 - the user's code; it becomes the cause
             return Ending(detail="no token could be had", final=True, cause=error)
         if token is None:
             return Ending(detail="closed", final=True)
         session = self.welcome.session if self.welcome is not None else None
         self._connection = Connection(
-            self._target, connector=self._connector, codec=self._codec, owner=self
+            self._target, connector=self._connector, codec=self.codec, owner=self
         )
         ending = await self._connection.run(token, session)
-        # What was sent and not answered goes first when it is sent again.
-        unanswered = dict.fromkeys(self._connection.lost())
-        self._waiting = {**unanswered, **self._waiting}
+        self._requests.lost(self._connection.lost())
         self._connection = None
-        self._sent.clear()
-        for refresh in self._refreshes:
-            refresh.close()
+        self._token.disconnected()
         for membership in self._memberships.values():
             membership.disconnected()
         return ending
@@ -147,14 +142,11 @@ class Engine:
                 return await fn(*args)
         return None
 
-    async def _get_token(self) -> str:
-        return self._token if isinstance(self._token, str) else await self._token()
-
     def _is_over(self, ending: Ending) -> bool:
         """Whether no connection follows the one that ended so; if it is not our own doing, fail."""
         if self.standing.is_closed:
             return True
-        stale = ending.token_expired and isinstance(self._token, str)
+        stale = ending.token_expired and self._token.is_fixed
         if ending.final or stale or not may_reconnect(ending.close_code):
             self._fail(ending)
             return True
@@ -188,9 +180,8 @@ class Engine:
 
     def _end(self, ending: Ending) -> None:
         self.standing.move(Event.ENDED, detail=ending.detail, close_code=ending.close_code)
-        for request in (*self._waiting, *self._sent):
+        if self._requests.fail(self.closed_error):
             self._failure_told = True  # by `wait`, which somebody does for each request
-            request.fail(self.closed_error())
         for membership in list(self._memberships.values()):
             membership.end(self.closed_error())
         self.notices.end()
@@ -219,11 +210,14 @@ class Engine:
     def opened(self, auth: AuthOk) -> None:
         """Enter the rooms again; what waits in a room follows its JOIN_OK."""
         self.welcome = auth
+        if self._connection is not None:
+            self._joins.connected(self._connection.start_soon)
+            self._requests.connected(self._connection.start_soon)
         self._policy.connected(trio.current_time())
         self.standing.move(Event.OPENED)
         for membership in self._memberships.values():
             membership.connected()
-        self._send_waiting()
+        self._requests.send()
 
     def received(self) -> None:
         """Any bytes end UNREACHABLE."""
@@ -238,7 +232,7 @@ class Engine:
         match answer:
             case TokenExpiring():
                 self.notices.tell(answer)
-                if not isinstance(self._token, str) and self._connection is not None:
+                if not self._token.is_fixed and self._connection is not None:
                     self._connection.start_soon(self._refresh_quietly)
             case Drain():
                 delay = drain_delay(answer.after_ms, answer.spread_ms, self.random)
@@ -295,21 +289,20 @@ class Engine:
             The command may have been carried out; only its reply is dropped.
         """
         self.check_open()
-        self._waiting[request] = None
-        self._send_waiting()
+        self._requests.add(request)
         try:
             return await request.wait()
         finally:
-            self._waiting.pop(request, None)
-            number = self._sent.pop(request, None)
+            number = self._requests.remove(request)
             if number is not None and self._connection is not None:
                 self._connection.forget(number)
 
-    async def request_until_final(self, make: Callable[[], Request[R]]) -> R:
+    async def request_until_final(self, make: Callable[[], Request[R]], *, over: trio.Event) -> R:
         """As `request`, and again after a wait for as long as the node answers "not now".
 
         Args:
             make: Builds the request; called for each try, it may raise what ends them.
+            over: Ends a wait early, because `make` will raise.
         """
         attempt = 0
         while True:
@@ -319,29 +312,44 @@ class Engine:
                 if not refused.temporary:
                     raise
                 wait = refused.retry_after_seconds
-            await trio.sleep(reconnect_delay(attempt, self.random) if wait is None else wait)
+            with trio.move_on_after(
+                reconnect_delay(attempt, self.random) if wait is None else wait
+            ):
+                await over.wait()
             attempt += 1
 
-    def _send_waiting(self) -> None:
-        """Send what may be sent: a command about a room follows the JOIN_OK of that room."""
-        connection = self.connection
-        if connection is None:
-            return
-        for request in list(self._waiting):
-            membership = self._memberships.get(request.command.room)
-            if membership is not None and membership.is_joined:
-                del self._waiting[request]
-                self._sent[request] = connection.request(request)
+    def _is_joined(self, room: str) -> bool:
+        membership = self._memberships.get(room)
+        return membership is not None and membership.is_joined
+
+    # JOINs, when the node says ERROR 111.
+
+    def may_join(self) -> bool:
+        """Whether one more JOIN may be sent now; if not, the room goes on when it may."""
+        return self._joins.may_send()
+
+    def join_answered(self) -> None:
+        """A JOIN was not refused for its rate."""
+        self._joins.answered()
+
+    def join_put_off(self, seconds: float | None) -> None:
+        """One was, for so many seconds."""
+        self._joins.refused(seconds)
+
+    def _joins_under_way(self) -> int:
+        return sum(membership.is_joining for membership in self._memberships.values())
+
+    def _join_on(self) -> None:
+        for membership in list(self._memberships.values()):
+            membership.go_on()
 
     def room_ready(self) -> None:
         """A JOIN_OK came: what waited for it can be sent."""
-        self._send_waiting()
+        self._requests.send()
 
     def room_failed(self, room: str, error: Exception) -> None:
         """A room is over for good: nothing that waits for it will be sent."""
-        for request in [*self._waiting, *self._sent]:
-            if request.command.room == room:
-                request.fail(error)
+        self._requests.fail(lambda: error, room=room)
 
     # The token.
 
@@ -352,28 +360,7 @@ class Engine:
             CommandRefused: The node did not accept the token.
         """
         self.check_open()
-        token = await self._get_token()
-        connection = self.connection
-        if connection is None:
-            return None
-        send, receive = trio.open_memory_channel[Answer](1)
-
-        def take(reply: Answer) -> None:
-            with suppress(trio.BrokenResourceError):  # the caller was cancelled
-                send.send_nowait(reply)
-
-        self._refreshes.add(send)
-        connection.ask(Refresh(token=token), take)
-        try:
-            answer = await receive.receive()
-        except trio.EndOfChannel:
-            return None
-        finally:
-            self._refreshes.discard(send)
-            receive.close()
-        if isinstance(answer, Error):
-            raise CommandRefused.by(answer)
-        return answer if isinstance(answer, RefreshOk) else None
+        return await self._token.refresh(lambda: self.connection)
 
     async def _refresh_quietly(self) -> None:
         """Answer TOKEN_EXPIRING; if that fails, the node closes with 4003, and AUTH tries again."""

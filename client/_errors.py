@@ -33,8 +33,7 @@ class CommandRefused(ClientError):
     @classmethod
     def by(cls, error: Error) -> "CommandRefused":
         """The refusal that the node's `error` is."""
-        wait = None if error.retry_after_ms is None else error.retry_after_ms / 1000
-        return cls(error.code, error.message, error.temporary, wait)
+        return cls(error.code, error.message, error.temporary, seconds_to_wait(error))
 
     @classmethod
     def of(cls, code: ErrorCode) -> "CommandRefused":
@@ -85,6 +84,11 @@ class ClientClosed(ClientError):
         if self.http_status is not None:
             return f"{self.detail} (HTTP {self.http_status})"
         return self.detail
+
+
+def seconds_to_wait(error: Error) -> float | None:
+    """How long the node asks to wait, where it says so."""
+    return None if error.retry_after_ms is None else error.retry_after_ms / 1000
 
 
 def _known(code: int) -> int:

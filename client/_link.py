@@ -8,6 +8,8 @@ import os
 import socket
 import ssl
 from collections.abc import Callable
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import Final
 
 import attrs
@@ -262,8 +264,21 @@ def _rejection(error: Exception) -> Ending:
 
 
 def _retry_after(headers: tuple[tuple[bytes, bytes], ...]) -> float | None:
-    """Seconds from Retry-After (RFC 9110, 10.2.3), of its two forms only the number."""
-    for name, value in headers:
-        if name.lower() == b"retry-after" and value.strip().isdigit():
-            return min(float(value), _LONGEST_RETRY_AFTER_SECONDS)
-    return None
+    """Seconds from Retry-After (RFC 9110, 10.2.3): a number, or a date by the node's own clock."""
+    found = {name.lower(): value.strip() for name, value in headers}
+    value = found.get(b"retry-after", b"")
+    if value.isdigit():
+        return min(float(value), _LONGEST_RETRY_AFTER_SECONDS)
+    until = _http_date(value)
+    if until is None:
+        return None
+    now = _http_date(found.get(b"date", b"")) or datetime.now(UTC)
+    return min(max(0.0, (until - now).total_seconds()), _LONGEST_RETRY_AFTER_SECONDS)
+
+
+def _http_date(value: bytes) -> datetime | None:
+    try:
+        date = parsedate_to_datetime(value.decode("ascii"))
+    except ValueError:
+        return None
+    return date if date.tzinfo is not None else date.replace(tzinfo=UTC)

@@ -6,7 +6,7 @@ from typing import Protocol, TypeAlias
 import trio
 
 from greenroom.client._connection import Connection
-from greenroom.client._errors import CommandRefused, RemovedFromRoom
+from greenroom.client._errors import CommandRefused, RemovedFromRoom, seconds_to_wait
 from greenroom.client._feed import Feed
 from greenroom.client._status import Broadcast
 from greenroom.protocol import (
@@ -55,6 +55,16 @@ class Rooms(Protocol):
     def room_failed(self, room: str, error: Exception) -> None:
         """None ever will be."""
 
+    def may_join(self) -> bool:
+        """Whether one more JOIN may be sent now; if not, `go_on` is called when it may."""
+        ...
+
+    def join_answered(self) -> None:
+        """A JOIN was not refused for its rate."""
+
+    def join_put_off(self, seconds: float | None) -> None:
+        """One was, for so many seconds."""
+
 
 class Membership:
     """A room that the client is to be in."""
@@ -67,8 +77,12 @@ class Membership:
         """Users in the room, as far as known."""
         self.error: Exception | None = None
         """Why the room is over."""
+        self.over = trio.Event()
+        """Set when it is."""
         self._engine = engine
         self._policy = policy
+        self.is_held_up = False
+        """Whether a JOIN waits for the node to want it."""
         self._phase = Phase.WAITING
         self._changed = trio.Event()
 
@@ -76,6 +90,11 @@ class Membership:
     def is_joined(self) -> bool:
         """Whether commands about the room can be sent now."""
         return self._phase is Phase.JOINED
+
+    @property
+    def is_joining(self) -> bool:
+        """Whether a JOIN is on its way."""
+        return self._phase is Phase.JOINING
 
     @property
     def needs_leave(self) -> bool:
@@ -97,11 +116,20 @@ class Membership:
         connection = self._engine.connection
         if connection is None or self._phase is not Phase.WAITING:
             return
+        self.is_held_up = not self._engine.may_join()
+        if self.is_held_up:
+            return
         self._phase = Phase.JOINING
         connection.ask(Join(room=self.room, since=self.feed.position), self._answered)
 
+    def go_on(self) -> None:
+        """JOIN, if that was held up for its rate alone."""
+        if self.is_held_up:
+            self.connected()
+
     def disconnected(self) -> None:
         """The connection is gone, and with it our place in the room."""
+        self.is_held_up = False
         if self._phase is not Phase.OVER:
             self._phase = Phase.WAITING
 
@@ -111,6 +139,7 @@ class Membership:
             return
         self._phase = Phase.OVER
         self.error = error
+        self.over.set()
         self.events.end()
         self._engine.room_failed(self.room, error)
         self._wake()
@@ -148,6 +177,15 @@ class Membership:
     def _answered(self, answer: Answer) -> None:
         if self._phase is not Phase.JOINING:
             return
+        if isinstance(answer, Error) and answer.code == ErrorCode.TOO_MANY_REQUESTS:
+            self._phase = Phase.WAITING
+            self.is_held_up = True
+            self._engine.join_put_off(seconds_to_wait(answer))
+            return
+        self._take_answer(answer)
+        self._engine.join_answered()
+
+    def _take_answer(self, answer: Answer) -> None:
         match answer:
             case JoinOk():
                 self._phase = Phase.JOINED
@@ -158,8 +196,7 @@ class Membership:
                 self._wake()
             case Error(temporary=True):
                 self._phase = Phase.WAITING
-                wait = None if answer.retry_after_ms is None else answer.retry_after_ms / 1000
-                self._join_later(wait)
+                self._join_later(seconds_to_wait(answer))
             case Error():
                 self.end(CommandRefused.by(answer))
             case _:

@@ -5,8 +5,8 @@ from typing import Any, Generic, TypeAlias, TypeVar
 
 import trio
 
-from greenroom.client._errors import ClientError, CommandRefused
-from greenroom.protocol import Answer, Error, History, Presence, Publish
+from greenroom.client._errors import ClientError, CommandRefused, seconds_to_wait
+from greenroom.protocol import Answer, Error, ErrorCode, History, Presence, Publish
 
 R = TypeVar("R")
 Repeatable: TypeAlias = Publish | History | Presence
@@ -32,6 +32,10 @@ class Request(Generic[R]):
         self.command = command
         self._reply_type = reply_type
         self._on_reply = on_reply
+        self.number = 0
+        """Its place among the engine's requests."""
+        self.on_put_off: Callable[[float | None], object] = lambda _: None
+        """Called instead of an end when the node answers ERROR 111: with the seconds to wait."""
         self._done = trio.Event()
         self._reply: R | None = None
         self._error: Exception | None = None
@@ -42,6 +46,8 @@ class Request(Generic[R]):
             self._reply = answer
             self._on_reply(answer)
             self._done.set()
+        elif isinstance(answer, Error) and answer.code == ErrorCode.TOO_MANY_REQUESTS:
+            self.on_put_off(seconds_to_wait(answer))
         elif isinstance(answer, Error):
             self.fail(CommandRefused.by(answer))
         else:

@@ -13,7 +13,6 @@ from greenroom.client._request import Request
 from greenroom.client._status import Subscription
 from greenroom.protocol import (
     DEFAULT_HISTORY_MESSAGES,
-    JSON_CODEC,
     Ack,
     ErrorCode,
     History,
@@ -26,7 +25,7 @@ from greenroom.protocol import (
 )
 
 _ENVELOPE_BYTES = 1024  # more than a PUBLISH has around its content
-_WORST_ESCAPE = 6  # bytes of JSON for one byte of content: a control character is \u0001
+_WORST_ESCAPE = 6  # in JSON, bytes for one byte of content: a control character is \u0001
 
 
 class Room(AsyncIterator[Item]):
@@ -71,6 +70,7 @@ class Room(AsyncIterator[Item]):
         While there is no connection it waits for one. When the connection is lost, or the node
         answers that it can't just now, the same PUBLISH is sent again under the same key, so that
         it is stored once. At most 64 wait for their ACK at a time; others wait for their turn.
+        When that is more than the node allows, they go out as fast as it does allow.
         There is no timeout argument; wrap the call in `trio.fail_after`.
 
         Args:
@@ -101,7 +101,7 @@ class Room(AsyncIterator[Item]):
 
         self._check_open()
         async with self._engine.publish_slots:
-            return await self._engine.request_until_final(attempt)
+            return await self._engine.request_until_final(attempt, over=self._membership.over)
 
     def typing(self) -> None:
         """Let the others see that the user is typing; dropped if it can't be sent at once."""
@@ -116,6 +116,8 @@ class Room(AsyncIterator[Item]):
         limit: int = DEFAULT_HISTORY_MESSAGES,
     ) -> HistoryOk:
         """Read stored messages: the latest, those before a position, or those since one.
+
+        When that is more often than the node allows, it waits.
 
         Args:
             before: Messages with a lower offset, the nearest ones.
@@ -177,7 +179,7 @@ class Room(AsyncIterator[Item]):
             return Request(command, HistoryOk, feed.page)
 
         try:
-            await self._engine.request_until_final(attempt)
+            await self._engine.request_until_final(attempt, over=self._membership.over)
         except CommandRefused:
             self._check_open()  # the room is over: that is the error to raise
             feed.give_up()
@@ -193,7 +195,7 @@ class Room(AsyncIterator[Item]):
         content_bytes = len(command.content.encode())  # UnicodeEncodeError for a lone surrogate
         too_large = content_bytes > limits.content_bytes
         if not too_large and _WORST_ESCAPE * content_bytes + _ENVELOPE_BYTES > limits.frame_bytes:
-            frame_bytes = len(JSON_CODEC.encode(command)) + _ENVELOPE_BYTES // 4
+            frame_bytes = len(self._engine.codec.encode(command)) + _ENVELOPE_BYTES // 4
             too_large = frame_bytes > limits.frame_bytes
         if too_large:
             raise CommandRefused.of(ErrorCode.CONTENT_TOO_LARGE)

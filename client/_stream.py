@@ -61,6 +61,9 @@ class WatchedStream(trio.abc.Stream):
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
         """Write to the transport; a write that ends early leaves the stream `torn`."""
+        # A cancellation that comes before the first byte tears nothing: without this, a client
+        # that was left while it sent its LEAVE could not say goodbye.
+        await trio.lowlevel.checkpoint_if_cancelled()
         try:
             await self._stream.send_all(data)
         except BaseException:

@@ -539,6 +539,28 @@ async def test_second_auth_takes_the_session_up_again(autojump_clock):
         await resumed.wait()
 
 
+async def test_a_session_that_went_on_elsewhere_closes_the_client_for_good(autojump_clock):
+    """4510 is final: coming back would throw the other one out, and so on for ever."""
+
+    async def script(peer):
+        await peer.welcome()
+        await peer.ws.aclose(CloseCode.SESSION_REPLACED, CloseCode.SESSION_REPLACED.reason)
+
+    node = FakeNode(script, script)
+    with trio.fail_after(600):
+        async with connected(node) as client:
+            with pytest.raises(
+                ClientClosed, match=r"session replaced \(close code 4510\)"
+            ) as caught:
+                async with client.join("lobby") as room:
+                    async for _ in room:
+                        pass
+            assert caught.value.close_code == CloseCode.SESSION_REPLACED
+            assert client.state is State.CLOSED
+            await trio.sleep(120)
+    assert len(node.connected_at) == 1
+
+
 async def test_refused_join_raises_its_code(autojump_clock):
     async def script(peer):
         await peer.accept_auth()
@@ -795,3 +817,9 @@ async def test_cancelling_the_host_does_not_wait_for_the_node(autojump_clock):
                     await trio.sleep(math.inf)
             assert trio.current_time() == pytest.approx(at + 3, abs=0.1)
             nursery.cancel_scope.cancel()
+
+
+async def test_an_unknown_codec_is_refused_by_name():
+    with pytest.raises(ValueError, match="a codec is json or protobuf, not 'xml'"):
+        async with open_client("ws://node.test/ws", token="t", codec="xml"):
+            pass  # pragma: no cover

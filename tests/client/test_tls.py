@@ -6,6 +6,7 @@ import pytest
 import trio
 import trustme
 from support.fakenode import FakeNode, Fixed
+from support.patience import PATIENCE_SECONDS
 
 from greenroom.client import ClientClosed, open_client
 
@@ -42,7 +43,7 @@ async def port(authority, nursery):
 async def test_trusted_certificate_connects(authority, port):
     context = ssl.create_default_context()
     authority.configure_trust(context)
-    with trio.fail_after(10):
+    with trio.fail_after(PATIENCE_SECONDS):
         async with open_client(
             f"wss://127.0.0.1:{port}/ws", token="t", ssl_context=context
         ) as client:
@@ -51,7 +52,7 @@ async def test_trusted_certificate_connects(authority, port):
 
 
 async def test_untrusted_certificate_is_final_and_names_the_reason(port):
-    with trio.fail_after(10):
+    with trio.fail_after(PATIENCE_SECONDS):
         async with open_client(f"wss://127.0.0.1:{port}/ws", token="t", random=Fixed()) as client:
             with pytest.raises(ClientClosed, match="certificate") as caught:
                 await client.wait_connected()
