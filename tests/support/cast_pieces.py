@@ -1,5 +1,7 @@
 """Small things that several tests of pure parts build."""
 
+import json
+
 from wsproto.connection import Connection, ConnectionType
 
 from greenroom.actors.ports import NewMessage, StoredMessage
@@ -46,6 +48,25 @@ def read_frames(data: bytes) -> list[str]:
     reader = Connection(ConnectionType.CLIENT)
     reader.receive_data(data)
     return [event.data for event in reader.events()]
+
+
+class Sink:
+    """Stands in for an outbox: what was pushed."""
+
+    def __init__(self) -> None:
+        self.data = b""
+        self.full = False
+
+    def push(self, frames: bytes) -> bool:
+        if not self.full:
+            self.data += frames
+        return not self.full
+
+    def messages(self) -> list[dict]:
+        return [json.loads(text) for text in read_frames(self.data)]
+
+    def offsets(self) -> list[int]:
+        return [message["offset"] for message in self.messages()]
 
 
 class Answers:

@@ -10,7 +10,7 @@ import trio
 from trio_websocket import wrap_client_stream
 
 from greenroom.node.serve import serve
-from greenroom.node.settings import Settings
+from greenroom.node.settings.record import Settings
 
 
 @attrs.define
@@ -94,16 +94,20 @@ class Running:
 
 @asynccontextmanager
 async def running(data, **settings):
-    # A node that has ended already must not let the signal reach pytest.
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    async with trio.open_nursery() as nursery:
-        (url,) = await nursery.start(
-            lambda task_status: serve(
-                Settings(port=0, data=data, **settings), task_status=task_status
+    # A node that has ended already must not let the signal reach pytest; nor may what a later test
+    # starts inherit that it is ignored.
+    before = signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    try:
+        async with trio.open_nursery() as nursery:
+            (url,) = await nursery.start(
+                lambda task_status: serve(
+                    Settings(port=0, data=data, **settings), task_status=task_status
+                )
             )
-        )
-        node = Running(int(url.rstrip("/").rpartition(":")[2]))
-        try:
-            yield node
-        finally:
-            node.stop()
+            node = Running(int(url.rstrip("/").rpartition(":")[2]))
+            try:
+                yield node
+            finally:
+                node.stop()
+    finally:
+        signal.signal(signal.SIGTERM, before)

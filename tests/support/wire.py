@@ -29,8 +29,9 @@ def frame_head(size: int) -> bytes:
     return bytes([0x81, 0xFF]) + size.to_bytes(8, "big") + MASK
 
 
-def request(**headers: bytes) -> bytes:
-    fields = {
+def request(line: bytes = b"GET /ws HTTP/1.1", **headers: bytes | list[bytes] | None) -> bytes:
+    """A handshake; a header that is None is left out, one that is a list comes more than once."""
+    fields: dict[bytes, bytes | list[bytes] | None] = {
         b"Host": b"localhost",
         b"Upgrade": b"websocket",
         b"Connection": b"Upgrade",
@@ -38,8 +39,13 @@ def request(**headers: bytes) -> bytes:
         b"Sec-WebSocket-Version": b"13",
         **{name.replace("_", "-").encode(): value for name, value in headers.items()},
     }
-    lines = [name + b": " + value for name, value in fields.items()]
-    return b"\r\n".join([b"GET /ws HTTP/1.1", *lines, b"", b""])
+    lines = [
+        name + b": " + one
+        for name, value in fields.items()
+        if value is not None
+        for one in (value if isinstance(value, list) else [value])
+    ]
+    return b"\r\n".join([line, *lines, b"", b""])
 
 
 async def read_all(stream) -> bytes:
