@@ -27,10 +27,16 @@ def check_node() -> None:
     for package in ("supervisor", "protocol", "actors", "client", "node"):
         module = importlib.import_module(f"greenroom.{package}")
         for found in pkgutil.walk_packages(module.__path__, f"greenroom.{package}."):
-            if not found.name.endswith("__main__"):
+            # The drivers of outside databases are extras of their own.
+            if not found.name.endswith(("__main__", "storage.postgres", "storage.mariadb")):
                 importlib.import_module(found.name)
                 count += 1
-    print(f"node install: {count} modules import")
+    sqlalchemy = importlib.import_module("sqlalchemy")
+    migrate = importlib.import_module("greenroom.node.storage.migrate")
+    with sqlalchemy.create_engine("sqlite://").connect() as connection:
+        steps = migrate.pending(connection)
+    assert steps, "the wheel has no migrations"
+    print(f"node install: {count} modules import, {len(steps)} migrations")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,8 @@
 """What pyproject.toml says about the packages is what stands in the folders."""
 
+import ast
 import itertools
+import re
 import tomllib
 from pathlib import Path
 
@@ -13,6 +15,18 @@ def test_every_folder_with_modules_is_a_listed_package() -> None:
     tops = {name.split(".")[1] for name in LISTED}
     folders = {path.parent.relative_to(ROOT) for top in tops for path in (ROOT / top).rglob("*.py")}
     assert {f"greenroom.{'.'.join(folder.parts)}" for folder in folders} == set(LISTED)
+
+
+def test_every_package_says_what_it_is_for() -> None:
+    for name in LISTED:
+        source = ROOT.joinpath(*name.split(".")[1:], "__init__.py").read_text()
+        assert ast.get_docstring(ast.parse(source)), name
+
+
+def test_the_map_of_the_cast_names_nothing_that_is_gone() -> None:
+    source = (ROOT / "actors" / "__init__.py").read_text()
+    named = set(re.findall(r"`(\w+)`", source)) - {"node"}
+    assert named <= {path.stem for path in (ROOT / "actors").glob("*.py")}
 
 
 def test_every_top_level_package_is_marked_as_typed() -> None:

@@ -1,30 +1,13 @@
 """The reference pages say what the code says."""
 
 import importlib
-import importlib.util
 import re
-import sys
-from pathlib import Path
 
 import pytest
+from generate_reference import REFERENCES, generate
+from reference_source import INTERNAL
 
-ROOT = Path(__file__).parents[1]
-
-
-def load_generator():
-    path = ROOT / "docs" / "generate_reference.py"
-    spec = importlib.util.spec_from_file_location("generate_reference", path)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # dataclasses look their module up
-    try:
-        spec.loader.exec_module(module)
-    finally:
-        del sys.modules[spec.name]
-    return module
-
-
-GENERATOR = load_generator()
-each_page = pytest.mark.parametrize("page", GENERATOR.REFERENCES, ids=lambda page: page.package)
+each_page = pytest.mark.parametrize("page", REFERENCES, ids=lambda page: page.package)
 
 
 def package_of(page):
@@ -43,7 +26,7 @@ def sections(page):
 @each_page
 def test_the_page_is_what_the_docstrings_generate(page):
     """After changing a docstring or a signature, run `python docs/generate_reference.py`."""
-    assert page.path.read_text() == GENERATOR.generate(page)
+    assert page.path.read_text() == generate(page)
 
 
 @each_page
@@ -61,7 +44,7 @@ def test_every_public_name_is_described(page):
 
 def test_what_the_page_leaves_out_still_exists():
     """The list of members that only the library calls names nothing that is gone."""
-    packages = [package_of(page) for page in GENERATOR.REFERENCES]
-    for owner, names in GENERATOR.INTERNAL.items():
+    packages = [package_of(page) for page in REFERENCES]
+    for owner, names in INTERNAL.items():
         [cls] = [getattr(package, owner) for package in packages if hasattr(package, owner)]
         assert names <= set(dir(cls)), owner

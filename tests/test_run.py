@@ -17,7 +17,7 @@ def run(tmp_path):
 
     def run(*arguments):
         command = [sys.executable, str(tmp_path / "run.py"), *arguments]
-        return subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+        return subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
 
     return run
 
