@@ -12,6 +12,7 @@ import sys
 import urllib.request
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
+from itertools import count, islice
 from pathlib import Path
 from typing import Any
 
@@ -151,11 +152,16 @@ class Besieged:
 
     @contextmanager
     def few_descriptors(self, spare: int) -> Iterator[None]:
-        """Leave the process so many descriptors more than it has."""
+        """Leave the process so many descriptors more than it has.
+
+        The limit is one on their numbers (getrlimit(2)), and there are gaps between those.
+        """
         pid = self.node.pid
-        held = len(list((self._proc / "fd").iterdir()))
+        held = {int(link.name) for link in (self._proc / "fd").iterdir()}
+        free = (number for number in count() if number not in held)
+        limit = next(islice(free, spare, None))
         before = resource.prlimit(pid, resource.RLIMIT_NOFILE)
-        resource.prlimit(pid, resource.RLIMIT_NOFILE, (held + spare, before[1]))
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, (limit, before[1]))
         try:
             yield
         finally:
