@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import trio
 
-from greenroom.actors.frames import frame_of
+from greenroom.actors.connection.frames import frame_of
 from greenroom.protocol import Codec, Heartbeat
 from greenroom.supervisor import ChildSpec, Inbox
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import attrs
 
-from greenroom.actors.callback_feed import CallbackFeed
+from greenroom.actors.callbacks.feed import CallbackFeed
 from greenroom.actors.services import Services
 from greenroom.supervisor import Ref, Supervisor
 

@@ -10,7 +10,7 @@ from typing import Final, Protocol
 
 import attrs
 
-from greenroom.actors.revocations import Revocation
+from greenroom.actors.rights.revocations import Revocation
 from greenroom.protocol import Rights
 
 

@@ -13,11 +13,11 @@ from typing import Any
 import attrs
 import trio
 
-from greenroom.actors.callback_feed import CallbackFeed
+from greenroom.actors.callbacks.feed import CallbackFeed
 from greenroom.actors.cast import Cast, cast_of
-from greenroom.actors.revocations import Revocation
-from greenroom.actors.room import RoomMessage, room_spec
-from greenroom.actors.room_messages import Forsake
+from greenroom.actors.rights.revocations import Revocation
+from greenroom.actors.room.messages import Forsake
+from greenroom.actors.room.room import RoomMessage, room_spec
 from greenroom.actors.services import Services
 from greenroom.actors.sessions import Session, Sessions
 from greenroom.protocol import Claims, CloseCode

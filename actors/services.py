@@ -5,20 +5,20 @@ from random import Random, SystemRandom
 
 import attrs
 
-from greenroom.actors.access import RoomPolicies
-from greenroom.actors.bearers import Bearers
+from greenroom.actors.archive.watermarks import Watermarks
 from greenroom.actors.beats import Beats
-from greenroom.actors.callback_events import EventKind
-from greenroom.actors.callback_plan import CallbackState
+from greenroom.actors.callbacks.events import EventKind
+from greenroom.actors.callbacks.plan import CallbackState
 from greenroom.actors.health import StoreHealth
 from greenroom.actors.ledger import Ledger
 from greenroom.actors.openers import Openers
 from greenroom.actors.rates import RateLimits, Rates
 from greenroom.actors.readiness import Readiness
-from greenroom.actors.revocations import Revocations
+from greenroom.actors.rights.access import RoomPolicies
+from greenroom.actors.rights.bearers import Bearers
+from greenroom.actors.rights.revocations import Revocations
+from greenroom.actors.rights.warden import Warden
 from greenroom.actors.roll import Roll
-from greenroom.actors.warden import Warden
-from greenroom.actors.watermarks import Watermarks
 from greenroom.protocol import Claims
 
 

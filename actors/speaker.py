@@ -12,14 +12,14 @@ import attrs
 import trio
 
 from greenroom.actors.cast import Cast, cast_of
-from greenroom.actors.outbox import Outbox
-from greenroom.actors.places import MOST_ATTEMPTS, send_unsent
+from greenroom.actors.connection.outbox import Outbox
+from greenroom.actors.connection.places import MOST_ATTEMPTS, send_unsent
+from greenroom.actors.connection.subscription import Subscription, SubscriptionState
+from greenroom.actors.connection.voice import Said, Voice
+from greenroom.actors.connection.window import Window
 from greenroom.actors.registry import NoRoom, OpenRoom
-from greenroom.actors.room_messages import Admitted, JoinRoom, Refused
+from greenroom.actors.room.messages import Admitted, JoinRoom, Refused
 from greenroom.actors.services import Services
-from greenroom.actors.subscription import Gate, Subscription
-from greenroom.actors.voice import Said, Voice
-from greenroom.actors.window import Window
 from greenroom.protocol import JSON_CODEC, ErrorCode, Message
 from greenroom.supervisor import (
     ActorCrashed,
@@ -152,7 +152,7 @@ class Lectern:
             connection=self._inbox.ref,
             codec=JSON_CODEC,
             outbox=cast("Outbox", NoOutbox()),
-            gate=Gate.CLOSED,
+            state=SubscriptionState.CLOSED,
             was_open=True,  # as one that has left, with a PUBLISH under way
         )
         return Statement(

@@ -3,17 +3,17 @@
 from collections.abc import Sequence
 from typing import Any
 
-from greenroom.actors.archive import archive_spec
-from greenroom.actors.bearers import bearers_spec
+from greenroom.actors.archive.archive import archive_spec
 from greenroom.actors.beats import beats_spec
-from greenroom.actors.callback_courier import CallbackAdapters
-from greenroom.actors.callbacks import callbacks_spec
-from greenroom.actors.doorkeeper import NobodyKnows, doorkeeper_spec
+from greenroom.actors.callbacks.callbacks import callbacks_spec
+from greenroom.actors.callbacks.courier import CallbackAdapters
 from greenroom.actors.ports import MessageStore, RevocationStore, RoomGate
 from greenroom.actors.readiness import readiness_spec
 from greenroom.actors.registry import registry_spec
+from greenroom.actors.rights.bearers import bearers_spec
+from greenroom.actors.rights.doorkeeper import NobodyKnows, doorkeeper_spec
+from greenroom.actors.rights.warden import warden_spec
 from greenroom.actors.services import Services
-from greenroom.actors.warden import warden_spec
 from greenroom.supervisor import ChildSpec, RestartLimit, Strategy, SupervisorSpec
 
 

@@ -4,9 +4,9 @@ import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
-from greenroom.actors.callback_courier import CallbackAdapters
-from greenroom.actors.callback_events import EventKind
-from greenroom.actors.callback_plan import CallbackPlan, CallbackState
+from greenroom.actors.callbacks.courier import CallbackAdapters
+from greenroom.actors.callbacks.events import EventKind
+from greenroom.actors.callbacks.plan import CallbackPlan, CallbackState
 from greenroom.actors.ports import RoomGate
 from greenroom.actors.services import CastLimits
 from greenroom.node.settings.record import Settings

@@ -19,7 +19,7 @@ from starlette.types import ASGIApp
 from greenroom.actors.cast import cast_of
 from greenroom.actors.health import StoreHealth
 from greenroom.actors.rates import Rates
-from greenroom.actors.revocations import Revocations
+from greenroom.actors.rights.revocations import Revocations
 from greenroom.actors.services import CastLimits, Services
 from greenroom.actors.system import node_spec
 from greenroom.node.admin.actor import GATE_CONNECTIONS, AdminGate, admin_specs

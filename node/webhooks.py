@@ -12,7 +12,7 @@ from typing import Final, cast
 import httpx2
 import orjson
 
-from greenroom.actors.callback_ports import Callback, SinkRefused, SinkUnavailable
+from greenroom.actors.callbacks.ports import Callback, SinkRefused, SinkUnavailable
 from greenroom.actors.ports import GateUnavailable
 from greenroom.node.outgoing import Answer, NoAnswer, open_http, request
 from greenroom.node.signatures import SigningKeys, signed_headers

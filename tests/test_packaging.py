@@ -6,6 +6,8 @@ import re
 import tomllib
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[1]
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 LISTED = PYPROJECT["tool"]["setuptools"]["packages"]
@@ -23,10 +25,17 @@ def test_every_package_says_what_it_is_for() -> None:
         assert ast.get_docstring(ast.parse(source)), name
 
 
-def test_the_map_of_the_cast_names_nothing_that_is_gone() -> None:
-    source = (ROOT / "actors" / "__init__.py").read_text()
-    named = set(re.findall(r"`(\w+)`", source)) - {"node"}
-    assert named <= {path.stem for path in (ROOT / "actors").glob("*.py")}
+CAST_PAGES = sorted((ROOT / "actors").rglob("__init__.py"))
+
+
+@pytest.mark.parametrize("page", CAST_PAGES, ids=lambda page: page.parent.name)
+def test_a_map_of_the_cast_names_all_that_is_there_and_nothing_that_is_gone(page: Path) -> None:
+    beside = {path.stem for path in page.parent.glob("*.py")} - {"__init__"}
+    folders = {path.parent.name for path in page.parent.glob("*/__init__.py")}
+    anywhere = {path.stem for path in (ROOT / "actors").rglob("*.py")}
+    named = set(re.findall(r"`(\w+)`", page.read_text())) - {"node"}
+    assert beside | folders <= named
+    assert named - folders <= anywhere
 
 
 def test_every_top_level_package_is_marked_as_typed() -> None:

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import trio
 
-from greenroom.actors.room_messages import Refused
+from greenroom.actors.room.messages import Refused
 from greenroom.actors.services import Services
 from greenroom.actors.speaker import PutOff, Speak, Spoken
 from greenroom.node.admin.table import Call, Entry, Field, JsonObject, Problem

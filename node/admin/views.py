@@ -15,7 +15,7 @@ import trio
 from greenroom.actors.cast import Cast
 from greenroom.actors.ledger import Copies, RoomLedger
 from greenroom.actors.roll import Visitor
-from greenroom.actors.room_messages import WhoIsIn
+from greenroom.actors.room.messages import WhoIsIn
 from greenroom.node.admin.table import MAX_LIMIT, Call, Entry, Field, JsonObject, Problem
 from greenroom.protocol import is_valid_room_name
 from greenroom.supervisor import (

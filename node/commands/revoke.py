@@ -5,7 +5,7 @@ A process that holds the node itself calls `revoking.Revoker` instead, which is 
 
 import time
 
-from greenroom.actors.revocations import Revocations
+from greenroom.actors.rights.revocations import Revocations
 from greenroom.node.commands.beside import open_beside
 from greenroom.node.errors import SettingsError
 from greenroom.node.settings.record import Settings

@@ -14,7 +14,7 @@ import orjson
 from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
-from greenroom.actors.revocations import Revocations
+from greenroom.actors.rights.revocations import Revocations
 from greenroom.node.commands.beside import open_beside
 from greenroom.node.errors import DatabaseError, SettingsError
 from greenroom.node.identity.names import NameRefused, clean_account_name, name_key

@@ -7,9 +7,9 @@ import structlog
 import trio
 
 from greenroom.actors.cast import Cast
-from greenroom.actors.connection import connection_spec
-from greenroom.actors.connection_messages import Opening
-from greenroom.actors.identity import EXPIRED, Rejected, check_token
+from greenroom.actors.connection.connection import connection_spec
+from greenroom.actors.connection.identity import EXPIRED, Rejected, check_token
+from greenroom.actors.connection.messages import Opening
 from greenroom.node.door.echo import echo_spec
 from greenroom.node.door.headcount import Headcount, Seat
 from greenroom.node.door.peek import (

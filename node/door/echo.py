@@ -11,15 +11,15 @@ from typing import Any, Final
 import trio
 
 from greenroom.actors.cast import Cast
-from greenroom.actors.connection import REFUSED_SECONDS
-from greenroom.actors.connection_messages import Opening
-from greenroom.actors.ending import Ending
-from greenroom.actors.frame_reader import FrameReader
-from greenroom.actors.frames import close_frame, message_frame
-from greenroom.actors.intake import Intake
-from greenroom.actors.outbox import Outbox
-from greenroom.actors.websocket import shake_hands
-from greenroom.actors.window import Ticket, Window
+from greenroom.actors.connection.connection import REFUSED_SECONDS
+from greenroom.actors.connection.ending import Ending
+from greenroom.actors.connection.frame_reader import FrameReader
+from greenroom.actors.connection.frames import close_frame, message_frame
+from greenroom.actors.connection.intake import Intake
+from greenroom.actors.connection.messages import Opening
+from greenroom.actors.connection.outbox import Outbox
+from greenroom.actors.connection.websocket import shake_hands
+from greenroom.actors.connection.window import Ticket, Window
 from greenroom.protocol import CloseCode
 from greenroom.supervisor import ChildSpec, Inbox, Restart
 

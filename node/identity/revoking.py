@@ -1,7 +1,7 @@
 """Throws users and tokens out of a running node: what the admin API and the accounts call."""
 
+from greenroom.actors.rights.warden import Revoked
 from greenroom.actors.services import Services
-from greenroom.actors.warden import Revoked
 
 
 class Revoker:

@@ -11,7 +11,7 @@ from urllib.parse import SplitResult, urlsplit
 
 import attrs
 
-from greenroom.actors.callback_events import EventKind
+from greenroom.actors.callbacks.events import EventKind
 from greenroom.node.errors import SettingsError
 from greenroom.node.masks import Masked, MaskedKind
 from greenroom.node.settings.kinds import FilePath, Flag, Integer, MisfitError, Seconds, about

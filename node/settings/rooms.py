@@ -1,7 +1,7 @@
 """The setting of rooms: which kind of room each prefix means, with its limits.
 
 In TOML a table for each prefix, `[rooms.team]`; in the environment one text, in which
-`team=private,max_members=50` stands for it. What a kind means is decided in `actors/access.py`.
+`team=private,max_members=50` stands for it. What a kind means, `actors/rights/access.py` decides.
 """
 
 import difflib
@@ -11,7 +11,7 @@ from typing import Final, cast
 
 import attrs
 
-from greenroom.actors.access import RoomKind, RoomPolicies, RoomPolicy
+from greenroom.actors.rights.access import RoomKind, RoomPolicies, RoomPolicy
 from greenroom.node.errors import SettingsError
 from greenroom.node.settings.kinds import Choice, Integer, Kind, MisfitError
 from greenroom.protocol import (

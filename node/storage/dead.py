@@ -9,7 +9,7 @@ from collections.abc import Collection, Sequence
 import attrs
 from sqlalchemy import Connection, Row, delete, func, insert, select, update
 
-from greenroom.actors.callback_ports import Callback, DeadCallback, DeadCallbacksFull
+from greenroom.actors.callbacks.ports import Callback, DeadCallback, DeadCallbacksFull
 from greenroom.node.storage.store import SqlStore
 from greenroom.node.storage.tables import dead_callbacks
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from sqlalchemy import Connection, delete, insert, select
 
 from greenroom.actors.ports import KeptRevocation
-from greenroom.actors.revocations import MARGIN_MS, Revocation
+from greenroom.actors.rights.revocations import MARGIN_MS, Revocation
 from greenroom.node.storage.store import SqlStore
 from greenroom.node.storage.tables import revocations
 

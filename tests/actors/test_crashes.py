@@ -6,7 +6,7 @@ import pytest
 import trio
 from support.cast_stage import open_stage, until
 
-from greenroom.actors import durable
+from greenroom.actors.room import durable
 
 BOOM = "a message that nobody understands"
 

@@ -8,10 +8,10 @@ import trio
 import trio.testing
 from support.cast_stage import EPOCH_SECONDS, open_stage
 
-from greenroom.actors.access import RoomKind, RoomPolicy
-from greenroom.actors.bearers import LOOK_SECONDS, Bearers
 from greenroom.actors.rates import NO_LIMITS
-from greenroom.actors.revocations import Revocations
+from greenroom.actors.rights.access import RoomKind, RoomPolicy
+from greenroom.actors.rights.bearers import LOOK_SECONDS, Bearers
+from greenroom.actors.rights.revocations import Revocations
 from greenroom.protocol import MAX_SAFE_INTEGER, Claims, Right
 
 HEARTBEATS_OFF = {"heartbeat_seconds": 1e9}

@@ -3,7 +3,7 @@
 import trio
 from support.cast_stage import open_stage
 
-from greenroom.actors.room_messages import WhoIsIn
+from greenroom.actors.room.messages import WhoIsIn
 
 
 async def ask_for_pages(client, count: int) -> None:

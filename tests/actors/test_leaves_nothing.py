@@ -12,9 +12,9 @@ from support.counting import play
 from support.garbage import nothing_left_to_the_collector
 from support.wire import frame, request
 
-from greenroom.actors.connection import Host
-from greenroom.actors.dialogue import Dialogue
-from greenroom.actors.room import Floor
+from greenroom.actors.connection.connection import Host
+from greenroom.actors.connection.dialogue import Dialogue
+from greenroom.actors.room.room import Floor
 from greenroom.protocol import CloseCode
 
 EPHEMERAL = "ephemeral:x"

@@ -4,8 +4,8 @@ import pytest
 import trio
 from support.cast_stage import open_stage
 
-from greenroom.actors.access import RoomKind, RoomPolicy
 from greenroom.actors.ports import GateUnavailable
+from greenroom.actors.rights.access import RoomKind, RoomPolicy
 from greenroom.protocol import ALL_RIGHTS, NO_RIGHTS, Right, direct_room
 
 JOIN, PUBLISH, READ = Right

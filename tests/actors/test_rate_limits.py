@@ -10,7 +10,7 @@ from support.cast_stage import open_stage
 from support.wire import frame, read_all, request
 
 from greenroom.actors.budgets import Budget
-from greenroom.actors.frames import close_frame
+from greenroom.actors.connection.frames import close_frame
 from greenroom.actors.rates import NO_LIMITS, Cost, RateLimits, Scope
 from greenroom.protocol import CloseCode
 

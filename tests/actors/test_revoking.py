@@ -11,7 +11,7 @@ from support.wire import close_code_in, frame, read_all, request
 
 from greenroom.actors import registry
 from greenroom.actors.ports import StoreUnavailable
-from greenroom.actors.warden import LOOK_SECONDS, OVERLAP_SECONDS, PATIENCE_SECONDS
+from greenroom.actors.rights.warden import LOOK_SECONDS, OVERLAP_SECONDS, PATIENCE_SECONDS
 from greenroom.node.identity.revoking import Revoker
 from greenroom.protocol import Claims
 

@@ -8,11 +8,11 @@ import trio
 from support.callback_fakes import receiver
 from support.cast_stage import open_stage, until
 
-from greenroom.actors import dialogue
-from greenroom.actors.callback_events import EventKind
-from greenroom.actors.identity import identify
-from greenroom.actors.members import Members
+from greenroom.actors.callbacks.events import EventKind
+from greenroom.actors.connection import dialogue
+from greenroom.actors.connection.identity import identify
 from greenroom.actors.rates import NO_LIMITS
+from greenroom.actors.room.members import Members
 from greenroom.actors.sessions import Sessions
 from greenroom.protocol import CloseCode
 

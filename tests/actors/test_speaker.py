@@ -4,8 +4,8 @@ import pytest
 import trio
 from support.cast_stage import FakeStore, open_stage
 
-from greenroom.actors.access import RoomPolicy
-from greenroom.actors.room_messages import Refused
+from greenroom.actors.rights.access import RoomPolicy
+from greenroom.actors.room.messages import Refused
 from greenroom.actors.speaker import IN_FLIGHT, PutOff, Speak, Spoken, speaker_spec
 from greenroom.protocol import ErrorCode
 

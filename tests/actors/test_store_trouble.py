@@ -6,7 +6,7 @@ import pytest
 import trio
 from support.cast_stage import FakeStore, open_stage, until
 
-from greenroom.actors.archive import PAUSE_SECONDS
+from greenroom.actors.archive.archive import PAUSE_SECONDS
 
 NOT_AVAILABLE = 108
 

@@ -9,7 +9,7 @@ from support.http_receiver import answers, http_receiver
 from support.patience import PATIENCE_SECONDS
 from support.whole_node import running
 
-from greenroom.actors.callback_events import EventKind
+from greenroom.actors.callbacks.events import EventKind
 from greenroom.node.cli import main
 from greenroom.node.settings.callbacks import WebhookUrl
 from greenroom.node.signatures import SigningSecrets

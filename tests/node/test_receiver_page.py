@@ -13,13 +13,13 @@ import trio
 from support.patience import PATIENCE_SECONDS
 from support.ports import free_port
 
-from greenroom.actors.callback_events import (
+from greenroom.actors.callbacks.events import (
     EventKind,
     callback_of,
     message_event,
     presence_event,
 )
-from greenroom.actors.callback_ports import SinkRefused
+from greenroom.actors.callbacks.ports import SinkRefused
 from greenroom.node.signatures import SigningSecrets
 from greenroom.node.webhooks import WebhookSink, open_poster
 from greenroom.protocol import Message

@@ -35,17 +35,17 @@ SECRETIVE = re.compile(
 
 NO_SECRETS = {
     # What makes a PUBLISH the same one again; its sender made it up.
-    "callback_courier.Errand.key",
+    "callbacks.courier.Errand.key",
     "ports.KeyConflict.key",
     "ports.NewMessage.key",
     "ports.StoredMessage.key",
-    "ring.Remembered.key",
+    "room.ring.Remembered.key",
     "speaker.Speak.key",
     "speaker.Statement.key",
-    "voice.Said.key",
+    "connection.voice.Said.key",
     "_commands.Publish.key",
     # What revocations name; it lets nobody in.
-    "revocations.Revocation.token_id",
+    "rights.revocations.Revocation.token_id",
     "_tokens.Claims.token_id",
     # Names, not what stands behind them.
     "door.peek.Policy.token_cookie",
@@ -54,7 +54,7 @@ NO_SECRETS = {
     "settings.record.Settings.token_cookie",
     "storage.accounts.Account.key",
     # Four bytes that mask one frame.
-    "frame_reader._Head.key",
+    "connection.frame_reader._Head.key",
 }
 
 

@@ -8,7 +8,7 @@ import trustme
 from support.http_receiver import answers, http_receiver, says
 from support.patience import PATIENCE_SECONDS
 
-from greenroom.actors.callback_ports import Callback, SinkRefused, SinkUnavailable
+from greenroom.actors.callbacks.ports import Callback, SinkRefused, SinkUnavailable
 from greenroom.actors.ports import GateUnavailable
 from greenroom.node.signatures import SigningSecrets
 from greenroom.node.webhooks import (

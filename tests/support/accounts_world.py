@@ -4,7 +4,7 @@ import attrs
 import trio
 
 from greenroom.actors.ports import StoreUnavailable
-from greenroom.actors.revocations import Revocations
+from greenroom.actors.rights.revocations import Revocations
 from greenroom.node.identity.issued import IssuedToken
 from greenroom.node.identity.names import name_key
 from greenroom.node.identity.passwords import HasherBusy, Verdict

@@ -5,9 +5,9 @@ import json
 import attrs
 import trio
 
-from greenroom.actors.callback_courier import CallbackAdapters
-from greenroom.actors.callback_plan import CallbackPlan, CallbackState
-from greenroom.actors.callback_ports import DeadCallbacksFull, SinkRefused, SinkUnavailable
+from greenroom.actors.callbacks.courier import CallbackAdapters
+from greenroom.actors.callbacks.plan import CallbackPlan, CallbackState
+from greenroom.actors.callbacks.ports import DeadCallbacksFull, SinkRefused, SinkUnavailable
 from greenroom.actors.ports import StoreUnavailable
 
 

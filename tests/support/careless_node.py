@@ -2,7 +2,7 @@
 
 import sys
 
-from greenroom.actors import identity
+from greenroom.actors.connection import identity
 from greenroom.actors.registry import SessionDesk
 from greenroom.node.cli import main
 from greenroom.node.identity.sign_in import Accounts

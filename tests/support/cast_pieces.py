@@ -5,7 +5,7 @@ import json
 from wsproto.connection import Connection, ConnectionType
 
 from greenroom.actors.ports import NewMessage, StoredMessage
-from greenroom.actors.ring import Remembered
+from greenroom.actors.room.ring import Remembered
 from greenroom.protocol import Message
 
 

@@ -12,10 +12,9 @@ import trio
 import trio.testing
 from trio_websocket import ConnectionClosed, wrap_client_stream
 
-from greenroom.actors.access import RoomPolicies
 from greenroom.actors.cast import cast_of
-from greenroom.actors.connection import connection_spec
-from greenroom.actors.connection_messages import Opening
+from greenroom.actors.connection.connection import connection_spec
+from greenroom.actors.connection.messages import Opening
 from greenroom.actors.ports import (
     NOTHING_DISPATCHED,
     Committed,
@@ -26,6 +25,7 @@ from greenroom.actors.ports import (
     StoreUnavailable,
 )
 from greenroom.actors.registry import SessionsOf
+from greenroom.actors.rights.access import RoomPolicies
 from greenroom.actors.services import CastLimits, Services
 from greenroom.actors.system import node_spec
 from greenroom.protocol import JSON_CODEC, PROTOBUF_CODEC, Codec, issue_token, verify_token

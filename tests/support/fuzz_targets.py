@@ -12,8 +12,8 @@ from typing import Final
 
 import jwt
 
-from greenroom.actors.ending import Ending
-from greenroom.actors.frame_reader import FrameReader, Ping
+from greenroom.actors.connection.ending import Ending
+from greenroom.actors.connection.frame_reader import FrameReader, Ping
 from greenroom.node.door.carriers import (
     NoSuchTokenError,
     OtherSchemeError,

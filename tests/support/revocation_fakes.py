@@ -3,7 +3,7 @@
 import trio
 
 from greenroom.actors.ports import KeptRevocation, StoreUnavailable
-from greenroom.actors.revocations import MARGIN_MS
+from greenroom.actors.rights.revocations import MARGIN_MS
 
 
 class FakeRevocations:

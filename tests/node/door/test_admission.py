@@ -7,7 +7,7 @@ import pytest
 import structlog.testing
 import trio
 
-from greenroom.actors.revocations import Revocations
+from greenroom.actors.rights.revocations import Revocations
 from greenroom.node.door.admission import admit_connection
 from greenroom.node.door.headcount import Headcount
 from greenroom.node.door.peek import (

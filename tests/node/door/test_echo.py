@@ -8,8 +8,8 @@ from support.cast_stage import open_stage, until
 from support.whole_node import running
 from support.wire import close_code_in, frame, read_all, request
 
-from greenroom.actors.connection_messages import Opening
-from greenroom.actors.frames import message_frame
+from greenroom.actors.connection.frames import message_frame
+from greenroom.actors.connection.messages import Opening
 from greenroom.node.door.echo import MAX_MESSAGE_BYTES, echo_spec
 from greenroom.node.door.peek import (
     ECHO_PATH,

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from greenroom.actors.callback_ports import Callback, DeadCallback
+from greenroom.actors.callbacks.ports import Callback, DeadCallback
 from greenroom.node.callbacks import plan_callbacks
 from greenroom.node.cli import main
 from greenroom.node.errors import SettingsError

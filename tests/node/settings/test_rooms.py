@@ -2,7 +2,7 @@
 
 import pytest
 
-from greenroom.actors.access import RoomKind, RoomPolicies, RoomPolicy
+from greenroom.actors.rights.access import RoomKind, RoomPolicies, RoomPolicy
 from greenroom.node.errors import SettingsError
 from greenroom.node.settings.describe import describe_settings
 from greenroom.node.settings.layers import load_settings

@@ -4,7 +4,7 @@ import attrs
 import pytest
 import sqlalchemy
 
-from greenroom.actors.callback_ports import Callback, DeadCallback, DeadCallbacksFull
+from greenroom.actors.callbacks.ports import Callback, DeadCallback, DeadCallbacksFull
 from greenroom.node.storage.dead import SqlDeadCallbacks, drop, entries_of, mark
 from greenroom.node.storage.tables import dead_callbacks
 

@@ -4,7 +4,7 @@ import attrs
 import pytest
 import sqlalchemy
 
-from greenroom.actors.revocations import MARGIN_MS, Revocation
+from greenroom.actors.rights.revocations import MARGIN_MS, Revocation
 from greenroom.node.storage import SqlRevocations
 from greenroom.node.storage.tables import revocations
 
