@@ -8,13 +8,15 @@ frozen. What is left for later is garbage that has lived longer than that: some 
 Hypercorn, and whatever we do not know of. It is looked for when far more has gathered than
 connections explain, and not before.
 
-Every 0.1 s, so that a look has little to do: 1 ms for each 3,000 objects that are new and alive,
-some 25 connects. The threshold is for those who make more than that meanwhile.
+A look comes as often as keeps it short, since whoever says something meanwhile waits for its end:
+1 ms for each 3,000 objects that are new and alive, some 25 connects. The threshold is for those who
+make more than that meanwhile.
 """
 
 import gc
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
+from time import perf_counter
 from typing import Final
 
 import trio
@@ -22,7 +24,15 @@ import trio
 NEW_OBJECTS: Final = 10_000
 """More than were freed: then they are looked at at once. 3 to 5 ms."""
 
-LOOK_SECONDS: Final = 0.1
+GOAL_SECONDS: Final = 50e-6
+"""What a look may take: no more than a delivery to a dozen members."""
+
+MOST_OF_TIME: Final = 0.01
+"""What all looks may take together. Under load most of what is new is gone again in 0.1 s, but not
+in 0.01 s: there rare looks have less to do."""
+
+OFTEN_SECONDS: Final = 0.01
+SELDOM_SECONDS: Final = 0.1
 """Between two looks at what is new. What is freed makes up for what is made, so the threshold alone
 might be reached once in an hour, with all that has been made in it to look at."""
 
@@ -56,14 +66,22 @@ def calm_collector() -> Generator[None]:
 
 async def look_often(most_objects: int = MOST_OBJECTS) -> None:
     """Look at what is new, and count what there is, for ever; inside `calm_collector`."""
-    most = most_objects
+    most, pause = most_objects, SELDOM_SECONDS
     while True:
         count_at = trio.current_time() + COUNT_SECONDS
         while trio.current_time() < count_at:
-            await trio.sleep(LOOK_SECONDS)
+            await trio.sleep(pause)
+            began = perf_counter()
             gc.collect(0)
+            pause = next_pause(pause, took=perf_counter() - began)
         if gc.get_freeze_count() > most:
             most = max(most_objects, 2 * _look_at_all())
+
+
+def next_pause(pause: float, *, took: float) -> float:
+    """Return how long to wait for the next look, after one of `took` seconds behind `pause`."""
+    shortest = max(took / MOST_OF_TIME, OFTEN_SECONDS)
+    return min(max(pause * GOAL_SECONDS / took, shortest), SELDOM_SECONDS)
 
 
 def _look_at_all() -> int:
