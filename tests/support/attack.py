@@ -121,7 +121,9 @@ async def attack_on(node: Besieged, request: pytest.FixtureRequest) -> AsyncIter
         yield attack
     finally:
         await attack.close()
-    await node.probe()
+    probes = await node.probe()
+    if probes > 1:
+        attack.observed += f" ({probes} probes)"
     after = await node.settled(
         sockets=before.sockets, connections=before.connections, seconds=SETTLE_SECONDS
     )

@@ -189,16 +189,19 @@ class Besieged:
     async def connect(self, **options: object) -> RawClient:
         return await connect(self.port, **{"source": self.source(), "tls": self._tls, **options})
 
-    async def probe(self) -> None:
+    async def probe(self) -> int:
         """A fresh pair of clients exchanges a message within `PROBE_SECONDS`.
 
         A disk or a core that is away for a moment fails one probe; a node that is hurt fails all.
+
+        Returns:
+            How many probes it took.
         """
-        for _ in range(PROBES):
+        for number in range(1, PROBES + 1):
             with trio.move_on_after(PROBE_SECONDS) as deadline:
                 await self._exchange()
             if not deadline.cancelled_caught:
-                return
+                return number
         raise trio.TooSlowError
 
     async def _exchange(self) -> None:
