@@ -81,7 +81,8 @@ async def look_often(most_objects: int = MOST_OBJECTS) -> None:
 def next_pause(pause: float, *, took: float) -> float:
     """Return how long to wait for the next look, after one of `took` seconds behind `pause`."""
     shortest = max(took / MOST_OF_TIME, OFTEN_SECONDS)
-    return min(max(pause * GOAL_SECONDS / took, shortest), SELDOM_SECONDS)
+    wished = pause * GOAL_SECONDS / took if took else SELDOM_SECONDS  # a coarse clock may say 0
+    return min(max(wished, shortest), SELDOM_SECONDS)
 
 
 def _look_at_all() -> int:

@@ -51,6 +51,7 @@ def test_what_is_alive_is_left_alone_while_the_block_runs():
         (0.05, GOAL_SECONDS / 2, 0.1),
         (OFTEN_SECONDS, 1.5 * GOAL_SECONDS, OFTEN_SECONDS),
         (SELDOM_SECONDS, GOAL_SECONDS / 2, SELDOM_SECONDS),
+        (OFTEN_SECONDS, 0.0, SELDOM_SECONDS),
     ],
 )
 def test_looks_come_as_often_as_keeps_them_short(pause, took, expected):
