@@ -71,7 +71,8 @@ class Feed:
         self._assumed = None
         if self._position is None:
             self._position = Position(reply.epoch, first - 1)
-        elif reply.epoch != self._position.epoch:
+        elif reply.epoch != self._position.epoch or reply.offset < self._position.offset:
+            # A head below our position: the history was put back, without a new epoch.
             self._change_epoch(reply.epoch, first - 1)
         elif not reply.recovered:
             self._skip_to(first - 1, GapReason.TOO_MANY)
@@ -102,7 +103,7 @@ class Feed:
         if assumed is not None and assumed.epoch == gap.epoch:
             if self._items and self._items[-1] is assumed:
                 self._items[-1] = gap  # the node knows the reason better
-        elif position is None or gap.epoch != position.epoch:
+        elif position is None or gap.epoch != position.epoch or gap.reason == GapReason.EPOCH:
             self._append_epoch_gap(gap)
             self._start_epoch(gap.epoch, gap.to_offset)
         elif self._behind or len(self._items) >= self._capacity:

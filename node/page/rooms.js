@@ -219,7 +219,9 @@ export function historyRead(room, reply, asked) {
  * @returns {Room}
  */
 export function gapped(room, push) {
-  if (push.epoch !== room.epoch) return restarted(room, push.epoch, push.to);
+  // A history may also have been put back under the same epoch: then it ends below where we are.
+  const another = push.epoch !== room.epoch || (push.reason === "epoch" && push.to < room.position);
+  if (another) return restarted(room, push.epoch, push.to);
   if (push.reason === "epoch") return { ...room, restarted: true };
   if (push.to < push.from) return room;
   const others = room.gaps.filter((gap) => gap.from !== push.from);

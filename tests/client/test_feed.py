@@ -71,6 +71,27 @@ def test_new_epoch_is_a_gap_and_then_the_new_messages():
 
 
 @pytest.mark.parametrize("read_at_once", [False, True])
+def test_position_that_the_node_never_gave_out_is_a_gap_and_then_what_comes(read_at_once):
+    """A database put back without a new epoch: what is said next has offsets that we had before."""
+    feed = joined(99)
+    feed.acknowledged(own(101))
+    feed.joined(join_ok(JOIN, 3))
+    items = drain(feed) if read_at_once else []
+    feed.gap(gap(100, 3, reason="epoch"))
+    for offset in (4, 5):
+        feed.message(message(offset))
+    assert items + drain(feed) == [(1, 3) if read_at_once else (100, 3), 4, 5]
+    assert feed.position == Position(EPOCH, 5)
+
+
+def test_gap_of_another_history_in_the_stream_forgets_the_offsets():
+    feed = joined(99)
+    feed.gap(gap(100, 3, reason="epoch"))
+    feed.message(message(4))
+    assert drain(feed) == [(100, 3), 4]
+
+
+@pytest.mark.parametrize("read_at_once", [False, True])
 def test_gap_of_the_node_after_an_unrecovered_join_is_told_once(read_at_once):
     feed = joined(5)
     feed.joined(join_ok(JOIN, 20))

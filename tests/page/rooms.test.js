@@ -102,6 +102,14 @@ test("a GAP of another epoch in the middle of the stream starts the room afresh"
   assert.deepEqual([room.epoch, room.position, room.history, room.restarted], ["e2", 7, "no", true]);
 });
 
+test("a GAP of a history that was put back under the same epoch starts the room afresh", () => {
+  let room = rooms.received(joinedAt(98), message(99));
+  room = rooms.gapped(room, { epoch: "e1", from: 100, to: 3, reason: "epoch" });
+  assert.deepEqual([room.epoch, room.position, room.history, room.restarted], ["e1", 3, "no", true]);
+  room = rooms.received(room, message(4));
+  assert.deepEqual([room.position, offsets(room)], [4, [4]]);
+});
+
 test("a GAP moves the position on, counts what is missing, and shrinks as it is filled", () => {
   let room = rooms.historyRead(joinedAt(1), history([message(1)]), "latest");
   room = rooms.gapped(room, { epoch: "e1", from: 2, to: 4, reason: "too_many" });
