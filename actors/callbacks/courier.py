@@ -187,7 +187,7 @@ class Courier:
         try:
             await self._dead.bury(dead)
         except (DeadCallbacksFull, StoreUnavailable) as trouble:
-            self._state.failed(f"{reason}; the dead-letter list takes nothing: {trouble}")
+            self._state.stuck(f"{trouble}; {reason}")
             errand.lane.forget()
             return self._plan.last_retry_seconds
         self._state.gave_up(callback.events, reason)

@@ -82,6 +82,7 @@ class CallbackState:
 
     _good: bool = attrs.field(default=True, init=False)
     _giving_up: bool = attrs.field(default=False, init=False)
+    _stuck: bool = attrs.field(default=False, init=False)
 
     def wants(self, kind: EventKind) -> bool:
         """Whether such events are called back."""
@@ -100,7 +101,13 @@ class CallbackState:
         self.dead += events
         if not self._giving_up:
             log.warning("callbacks are given up: %s; see `greenroom callbacks list`", reason)
-        self._good, self._giving_up = False, True
+        self._good, self._giving_up, self._stuck = False, True, False
+
+    def stuck(self, reason: str) -> None:
+        """It would be on the dead-letter list, but that takes nothing: its room waits."""
+        if not self._stuck:
+            log.warning("callbacks wait: the dead-letter list takes nothing: %s", reason)
+        self._good, self._stuck = False, True
 
     def lost(self, room: str, messages: int) -> None:
         """Messages were deleted from the history before they were called back."""
@@ -111,7 +118,7 @@ class CallbackState:
         """The receiver has taken a request."""
         if not self._good:
             log.info("callbacks work again")
-        self._good, self._giving_up = True, False
+        self._good, self._giving_up, self._stuck = True, False, False
 
     def statistics(self) -> CallbackStatistics:
         """Take a picture."""

@@ -170,6 +170,22 @@ async def test_while_the_dead_letter_list_is_full_nothing_is_given_up(autojump_c
         assert to.sink.said("lobby") == ["one", "two"]
 
 
+async def test_a_dead_letter_list_that_gets_full_is_said_once(autojump_clock, caplog):
+    to = receiver(**MESSAGES)
+    to.sink.trouble = REFUSED
+    async with open_stage(receiver=to) as stage:
+        ann = await stage.member("ann", "lobby")
+        await publish(ann, "lobby", ["one"])
+        await until(lambda: to.dead.letters)
+        to.dead.full = True
+        await publish(ann, "lobby", ["two"])
+        await trio.sleep(500)
+        to.dead.full = False
+        await until(lambda: len(to.dead.letters) == 2, seconds=100)
+    said = [record.getMessage() for record in caplog.records if "callbacks" in record.name]
+    assert [line.partition(":")[0] for line in said] == ["callbacks are given up", "callbacks wait"]
+
+
 async def test_a_marked_dead_letter_is_sent_again_and_taken_off_the_list(autojump_clock):
     to = receiver(**MESSAGES)
     async with open_stage(receiver=to) as stage:
