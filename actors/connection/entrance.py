@@ -116,7 +116,7 @@ class Entrance:
             await self._places.take(command, policy, rights, source, ticket)
 
     async def leave(self, command: Leave) -> None:
-        """Close the gate, then tell the room."""
+        """Close the subscription, then tell the room."""
         place = self._places.get(command.room)
         knock = self._knocks.pop(command.room, None)
         if place is not None:

@@ -38,8 +38,8 @@ class Page:
 class JoinRoom(Request[Admitted | Refused]):
     """Enter, or (after a crash of the room) enter again.
 
-    A gate that is open already means "again": the room then answers nothing to the client and only
-    makes up for what the gate has not seen.
+    A subscription that is open already means "again": the room then answers nothing to the client
+    and only makes up for what has not passed it.
     """
 
     member: Subscription
@@ -51,7 +51,7 @@ class JoinRoom(Request[Admitted | Refused]):
 
     @property
     def position(self) -> Position | None:
-        """The last that the member has: of one with an open gate now, not when this was sent."""
+        """The last that the member has: of an open subscription now, not when this was sent."""
         if self.member.state is SubscriptionState.OPEN:
             return Position(self.member.epoch, self.member.next_offset - 1)
         return self.since
@@ -59,7 +59,7 @@ class JoinRoom(Request[Admitted | Refused]):
 
 @attrs.frozen
 class LeaveRoom:
-    """The member has closed its gate."""
+    """The member has closed its subscription."""
 
     member: Subscription
 

@@ -175,7 +175,7 @@ async def test_a_member_that_asks_twice_to_be_let_in_again_is_told_one_gap(
 async def test_a_request_to_be_let_in_again_that_outlives_another_crash_tells_no_gap_twice(
     autojump_clock, monkeypatch
 ):
-    """It says where the member was when it was sent; the gate knows where it is now."""
+    """It says where the member was when it was sent; the subscription knows where it is now."""
     admitted = []
     admit = Audience.admit
     monkeypatch.setattr(
