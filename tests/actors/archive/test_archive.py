@@ -44,7 +44,25 @@ async def test_a_load_is_answered_after_what_was_sent_before_it(autojump_clock):
         assert [stored.content for stored in loaded.recent] == ["b"]
 
 
-async def test_reads_do_not_wait_for_commits_nor_commits_for_reads(autojump_clock):
+async def test_reads_do_not_wait_for_commits(autojump_clock, monkeypatch):
+    async with open_stage() as stage, trio.open_nursery() as nursery:
+        await stage.cast.archive.ask(store_of("a"))
+        commit, go_on = stage.store.commit, trio.Event()
+
+        async def wait_then_commit(*args, **kwargs):
+            await go_on.wait()
+            return await commit(*args, **kwargs)
+
+        monkeypatch.setattr(stage.store, "commit", wait_then_commit)
+        nursery.start_soon(stage.cast.archive.ask, store_of("b"))
+        await trio.testing.wait_all_tasks_blocked()
+        with trio.fail_after(1):
+            read = await stage.cast.archive.ask(Read(room="lobby", limit=2))
+        assert [stored.content for stored in read] == ["a"]
+        go_on.set()
+
+
+async def test_commits_do_not_wait_for_reads(autojump_clock):
     async with open_stage() as stage, trio.open_nursery() as nursery:
         await stage.cast.archive.ask(store_of("a"))
         stage.store.read_delay_seconds = 10
