@@ -100,19 +100,6 @@ class RateLimits:
         }
 
 
-NO_LIMITS: Final = RateLimits(
-    publish=None,
-    publish_bytes=None,
-    join=None,
-    history=None,
-    typing=None,
-    frame=None,
-    refusals=None,
-    room_egress=None,
-)
-"""Nothing is counted."""
-
-
 @attrs.frozen(kw_only=True)
 class RatesSnapshot:
     """What rate limits have done so far."""

@@ -108,7 +108,7 @@ class Outbox(trio.abc.Stream):
         self._sealed = False
         self._slow = False
         self._broken = False
-        self._close_frame_sent = False
+        self._close_frame_sent = False  # nothing follows one (RFC 6455, 5.5.1)
         self.last_received_at = trio.current_time()
         """When bytes last came in; the heartbeat clock reads it, so nothing is told per read."""
         self.input_over = False
@@ -130,11 +130,6 @@ class Outbox(trio.abc.Stream):
     def sealed(self) -> bool:
         """Whether pushes are dropped from now on."""
         return self._sealed
-
-    @property
-    def close_frame_sent(self) -> bool:
-        """Whether a CLOSE frame has been handed over; nothing follows one (RFC 6455, 5.5.1)."""
-        return self._close_frame_sent
 
     def push(self, frames: bytes) -> bool:
         """Send whole frames as soon as the socket takes them; False if they were dropped."""

@@ -7,8 +7,8 @@ import pytest
 import trio
 import trio.testing
 from support.cast_stage import EPOCH_SECONDS, open_stage
+from support.unlimited import NO_LIMITS
 
-from greenroom.actors.rates import NO_LIMITS
 from greenroom.actors.rights.access import RoomKind, RoomPolicy
 from greenroom.actors.rights.bearers import LOOK_SECONDS, Bearers
 from greenroom.actors.rights.revocations import Revocations

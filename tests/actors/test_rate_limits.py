@@ -7,11 +7,12 @@ import attrs
 import pytest
 import trio
 from support.cast_stage import open_stage
+from support.unlimited import NO_LIMITS
 from support.wire import frame, read_all, request
 
 from greenroom.actors.budgets import Budget
 from greenroom.actors.connection.frames import close_frame
-from greenroom.actors.rates import NO_LIMITS, Cost, RateLimits, Scope
+from greenroom.actors.rates import Cost, RateLimits, Scope
 from greenroom.protocol import CloseCode
 
 ROOM = "ephemeral:lobby"

@@ -7,11 +7,11 @@ import pytest
 import trio
 from support.callback_fakes import receiver
 from support.cast_stage import open_stage, until
+from support.unlimited import NO_LIMITS
 
 from greenroom.actors.callbacks.events import EventKind
 from greenroom.actors.connection import dialogue
 from greenroom.actors.connection.identity import identify
-from greenroom.actors.rates import NO_LIMITS
 from greenroom.actors.room.members import Members
 from greenroom.actors.sessions import Sessions
 from greenroom.protocol import CloseCode

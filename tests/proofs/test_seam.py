@@ -12,10 +12,9 @@ import pytest
 import trio
 from support.cast_stage import Client, Stage, open_stage, until
 from support.node_process import Soon
-from support.unlimited import UNLIMITED
+from support.unlimited import NO_LIMITS, UNLIMITED
 from support.whole_node import running
 
-from greenroom.actors.rates import NO_LIMITS
 from greenroom.client import Message, Position, open_client
 from greenroom.node.datadir import DataDirectory, read_development_secret
 from greenroom.node.identity.tokens import TokenOffice

@@ -12,12 +12,12 @@ import attrs
 import pytest
 import trio
 from support.cast_stage import Client, Stage, open_stage, until
+from support.unlimited import NO_LIMITS
 from trio_websocket import ConnectionClosed, wrap_client_stream
 
 from greenroom.actors.connection.connection import connection_spec
 from greenroom.actors.connection.messages import Opening
 from greenroom.actors.connection.outbox import Outbox
-from greenroom.actors.rates import NO_LIMITS
 from greenroom.actors.room.audience import Audience
 
 pytestmark = [pytest.mark.socket, pytest.mark.slow]

@@ -7,11 +7,11 @@ import trio
 from support.callback_fakes import BAD_CONTENT, DOWN, REFUSED, receiver
 from support.cast_pieces import new_message
 from support.cast_stage import FakeStore, open_stage, until
+from support.unlimited import NO_LIMITS
 
 from greenroom.actors.callbacks.events import EventKind
 from greenroom.actors.callbacks.feed import Happened
 from greenroom.actors.callbacks.ports import SinkUnavailable
-from greenroom.actors.rates import NO_LIMITS
 from greenroom.supervisor import InboxFull
 
 MESSAGES = {"kinds": frozenset({EventKind.MESSAGE})}

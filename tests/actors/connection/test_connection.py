@@ -5,11 +5,11 @@ import json
 import pytest
 import trio
 from support.cast_stage import open_stage
+from support.unlimited import NO_LIMITS
 from support.wire import frame
 from trio_websocket import ConnectionRejected, wrap_client_stream
 
 from greenroom.actors.connection.liveness import Liveness
-from greenroom.actors.rates import NO_LIMITS
 from greenroom.protocol import Drain
 
 

@@ -5,8 +5,8 @@ import random
 import pytest
 import trio
 from support.cast_stage import FakeStore, open_stage, until
+from support.unlimited import NO_LIMITS
 
-from greenroom.actors.rates import NO_LIMITS
 from greenroom.actors.room.messages import WhoIsIn
 
 
