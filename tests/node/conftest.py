@@ -9,6 +9,7 @@ import attrs
 import pytest
 import trio
 from support.databases import new_database
+from support.quiet_inbox import QuietInbox
 
 from greenroom.node.door.listener import open_listeners, serve_listener
 from greenroom.node.door.peek import Policy
@@ -42,18 +43,6 @@ def server_database() -> Iterator[Callable[[str], DatabaseUrl]]:
 def plain_logs() -> None:
     """Without this structlog prints tracebacks with every local variable, for minutes."""
     configure_logs(log_format="json", level="error", stream=sys.stderr)
-
-
-class QuietInbox:
-    """An inbox in which nothing ever arrives."""
-
-    stopping = False
-
-    def __aiter__(self):
-        return self
-
-    async def __anext__(self):
-        await trio.sleep_forever()
 
 
 @attrs.define

@@ -4,6 +4,7 @@ import math
 
 import pytest
 import trio
+from support.slow_to_stop import slow_to_stop
 
 from greenroom.supervisor import (
     AlreadyPresent,
@@ -256,15 +257,6 @@ async def crash_while_a_sibling_is_terminated(sup, probe, sibling):
     await settle()
 
 
-async def slow_to_stop(inbox, *, task_status):
-    task_status.started()
-    try:
-        await trio.sleep_forever()
-    finally:
-        with inbox.grace():
-            await trio.sleep(2)
-
-
 GROUPS = [Strategy.ONE_FOR_ALL, Strategy.REST_FOR_ONE]
 
 
@@ -272,7 +264,7 @@ GROUPS = [Strategy.ONE_FOR_ALL, Strategy.REST_FOR_ONE]
 async def test_a_crash_during_a_sibling_s_termination_costs_budget(autojump_clock, strategy):
     """OTP: its exit waits in the supervisor's mailbox, and is then a restart like any other."""
     b = Probe()
-    specs = [ChildSpec(id="a", start=slow_to_stop), b.spec("b")]
+    specs = [ChildSpec(id="a", start=slow_to_stop, args=(2,)), b.spec("b")]
     none = RestartLimit(max_restarts=0)
     with pytest.RaisesGroup(RestartLimitExceeded):
         async with open_supervisor(specs, strategy=strategy, limit=none) as sup:
@@ -283,7 +275,7 @@ async def test_a_crash_during_a_sibling_s_termination_costs_budget(autojump_cloc
 @pytest.mark.parametrize("strategy", GROUPS)
 async def test_a_crash_during_a_sibling_s_termination_restarts_the_group(autojump_clock, strategy):
     b, c = Probe(), Probe()
-    specs = [ChildSpec(id="a", start=slow_to_stop), b.spec("b"), c.spec("c")]
+    specs = [ChildSpec(id="a", start=slow_to_stop, args=(2,)), b.spec("b"), c.spec("c")]
     async with open_supervisor(specs, strategy=strategy) as sup:
         await crash_while_a_sibling_is_terminated(sup, b, "a")
         assert (len(b.started_at), len(c.started_at)) == (2, 2)
@@ -294,7 +286,7 @@ async def test_a_crash_during_a_sibling_s_termination_waits_for_its_backoff(
     autojump_clock, strategy
 ):
     b = Probe()
-    specs = [ChildSpec(id="a", start=slow_to_stop), b.spec("b", backoff=SLOWLY)]
+    specs = [ChildSpec(id="a", start=slow_to_stop, args=(2,)), b.spec("b", backoff=SLOWLY)]
     async with open_supervisor(specs, strategy=strategy) as sup:
         await crash_while_a_sibling_is_terminated(sup, b, "a")
         assert len(b.started_at) == 1
@@ -417,17 +409,10 @@ async def test_dynamic_children_start_concurrently(autojump_clock):
 
 
 async def test_dynamic_children_stop_concurrently_in_one_grace(autojump_clock):
-    async def slow_to_stop(inbox, *, task_status):
-        task_status.started()
-        try:
-            await trio.sleep_forever()
-        finally:
-            with inbox.grace():
-                await trio.sleep(4)
-
     async with open_supervisor([POOL]) as sup:
         for i in range(20):
-            await sup.supervisor("pool").start_child(ChildSpec(id=str(i), start=slow_to_stop))
+            spec = ChildSpec(id=str(i), start=slow_to_stop, args=(4,))
+            await sup.supervisor("pool").start_child(spec)
     assert trio.current_time() == 4
 
 

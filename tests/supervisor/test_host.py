@@ -7,22 +7,11 @@ import sys
 import pytest
 import trio
 import trio.testing
+from support.slow_to_stop import slow_to_stop
 
 from greenroom.supervisor import ChildSpec, StartFailed, _host, _supervisor, open_supervisor
 
-
-def slow_to_stop(seconds):
-    """A child whose clean-up takes that long."""
-
-    async def child(inbox, *, task_status):
-        task_status.started()
-        try:
-            await trio.sleep_forever()
-        finally:
-            with inbox.grace():
-                await trio.sleep(seconds)
-
-    return ChildSpec(id="slow", start=child)
+SLOW = ChildSpec(id="slow", start=slow_to_stop, args=(3,))
 
 
 async def test_what_the_block_raised_outlives_a_cancel_that_comes_while_the_children_stop(
@@ -30,7 +19,7 @@ async def test_what_the_block_raised_outlives_a_cancel_that_comes_while_the_chil
 ):
     """As in a nursery: the block fails at 0, the deadline passes at 1, clean-up wanted 3 s."""
     with pytest.RaisesGroup(ValueError), trio.move_on_after(1):
-        async with open_supervisor([slow_to_stop(3)]):
+        async with open_supervisor([SLOW]):
             raise ValueError
     assert trio.current_time() == 1
 
@@ -42,7 +31,7 @@ async def test_the_error_of_a_start_outlives_a_cancel_that_comes_while_the_child
         raise ValueError
 
     with pytest.RaisesGroup(StartFailed), trio.move_on_after(1):
-        async with open_supervisor([slow_to_stop(3), ChildSpec(id="b", start=fails)]):
+        async with open_supervisor([SLOW, ChildSpec(id="b", start=fails)]):
             raise AssertionError("the block must not run")
 
 

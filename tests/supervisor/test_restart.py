@@ -4,6 +4,7 @@ from random import Random
 
 import pytest
 import trio
+from support.slow_to_stop import slow_to_stop
 
 from greenroom.supervisor import (
     AutoShutdown,
@@ -538,18 +539,13 @@ async def test_a_restarted_supervisor_starts_with_a_full_budget(autojump_clock):
 
 
 async def test_a_nested_supervisor_s_finite_grace_cuts_the_graces_in_it(autojump_clock):
-    async def slow_to_stop(inbox, *, task_status):
-        task_status.started()
-        try:
-            await trio.sleep_forever()
-        finally:
-            with inbox.grace():
-                await trio.sleep(1000)
-
     inner = SupervisorSpec(
         id="inner",
         shutdown_seconds=3,
-        children=[ChildSpec(id=i, start=slow_to_stop, shutdown_seconds=2000) for i in ("a", "b")],
+        children=[
+            ChildSpec(id=i, start=slow_to_stop, args=(1000,), shutdown_seconds=2000)
+            for i in ("a", "b")
+        ],
     )
     async with open_supervisor([inner]):
         await settle()
@@ -689,15 +685,7 @@ async def test_a_crash_during_a_sibling_s_slow_stop_is_covered_by_the_same_group
     """Both crash; the second while the first one's group restart waits for a slow sibling."""
     first, second = Probe(), Probe()
 
-    async def slow_to_stop(inbox, *, task_status):
-        task_status.started()
-        try:
-            await trio.sleep_forever()
-        finally:
-            with inbox.grace():
-                await trio.sleep(2)
-
-    specs = [first.spec("a"), second.spec("b"), ChildSpec(id="c", start=slow_to_stop)]
+    specs = [first.spec("a"), second.spec("b"), ChildSpec(id="c", start=slow_to_stop, args=(2,))]
     limit = RestartLimit(max_restarts=1, max_seconds=100)
     async with open_supervisor(specs, strategy=Strategy.ONE_FOR_ALL, limit=limit) as sup:
         await settle()

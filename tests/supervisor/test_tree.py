@@ -6,6 +6,7 @@ import weakref
 import pytest
 import trio
 from support.garbage import nothing_left_to_the_collector
+from support.slow_to_stop import slow_to_stop
 
 from greenroom.supervisor import (
     Backoff,
@@ -33,15 +34,6 @@ async def interrupted(inbox, *, task_status):
     raise KeyboardInterrupt
 
 
-async def slow_to_stop(inbox, *, task_status):
-    task_status.started()
-    try:
-        await trio.sleep_forever()
-    finally:
-        with inbox.grace():
-            await trio.sleep(4)
-
-
 async def test_a_tree_stopped_while_it_starts_has_not_started(autojump_clock):
     with pytest.RaisesGroup(pytest.RaisesExc(StartFailed, match="'root' did not start")):
         async with open_supervisor([ChildSpec(id="a", start=stopping_its_root)]):
@@ -64,7 +56,7 @@ async def test_nothing_is_restarted_after_an_interrupt_while_others_use_their_gr
         async with open_supervisor(
             [
                 SupervisorSpec(id="n", children=static, dynamic=dynamic),
-                ChildSpec(id="slow", start=slow_to_stop),
+                ChildSpec(id="slow", start=slow_to_stop, args=(4,)),
                 ChildSpec(id="k", start=interrupted),
             ]
         ) as sup:

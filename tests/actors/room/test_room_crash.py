@@ -147,15 +147,21 @@ async def test_order_outlasts_leaving_and_joining_again_while_the_room_crashes(a
         assert [offsets[number] for number in range(10)] == list(range(1, 11))
 
 
-async def test_a_member_that_asks_twice_to_be_let_in_again_is_told_one_gap(
-    autojump_clock, monkeypatch
-):
-    """After a crash JoinRoom may go out twice, both with the position before the first GAP."""
-    admitted = []
+@pytest.fixture
+def admitted(monkeypatch):
+    """The members that a room has let in, the first one first."""
+    members = []
     admit = Audience.admit
     monkeypatch.setattr(
-        Audience, "admit", lambda self, *args: (admitted.append(args[0].member), admit(self, *args))
+        Audience, "admit", lambda self, *args: (members.append(args[0].member), admit(self, *args))
     )
+    return members
+
+
+async def test_a_member_that_asks_twice_to_be_let_in_again_is_told_one_gap(
+    autojump_clock, admitted
+):
+    """After a crash JoinRoom may go out twice, both with the position before the first GAP."""
     async with open_stage(max_recovered_messages=1) as stage:
         ann = await stage.member("ann", ROOM)
         bob = await stage.member("bob", ROOM)
@@ -173,14 +179,9 @@ async def test_a_member_that_asks_twice_to_be_let_in_again_is_told_one_gap(
 
 
 async def test_a_request_to_be_let_in_again_that_outlives_another_crash_tells_no_gap_twice(
-    autojump_clock, monkeypatch
+    autojump_clock, admitted
 ):
     """It says where the member was when it was sent; the subscription knows where it is now."""
-    admitted = []
-    admit = Audience.admit
-    monkeypatch.setattr(
-        Audience, "admit", lambda self, *args: (admitted.append(args[0].member), admit(self, *args))
-    )
     async with open_stage(max_recovered_messages=1) as stage:
         ann = await stage.member("ann", ROOM)
         bob = await stage.member("bob", ROOM)

@@ -11,6 +11,7 @@ import trio
 import trio.testing
 import trustme
 from support.patience import PATIENCE_SECONDS
+from support.quiet_inbox import QuietInbox
 
 from greenroom.node.door.listener import CALM_SECONDS, open_listeners, serve_listener
 from greenroom.node.door.peek import FULL, MAX_HEAD_BYTES, PlainHttp
@@ -296,18 +297,6 @@ async def test_accepting_pauses_without_descriptors_and_comes_back(node, monkeyp
     for _ in range(2):
         assert (await node.exchange(GET_AND_CLOSE)).startswith(b"HTTP/1.1 200")
     assert next(failures, None) is None
-
-
-class QuietInbox:
-    """An inbox in which nothing ever arrives."""
-
-    stopping = False
-
-    def __aiter__(self):
-        return self
-
-    async def __anext__(self):
-        await trio.sleep_forever()
 
 
 class ShortOfDescriptors:
