@@ -78,8 +78,9 @@ class CastLimits:
     """How many commands, frames and bytes a second, and what happens beyond."""
 
     in_flight_publishes: int = 64
-    """PUBLISHes of one connection that have no answer yet; beyond that its reading stops."""
+    """Commands of one connection that have no answer yet; beyond that its reading stops."""
     in_flight_bytes: int = 256 * 1024
+    """Their frames together; beyond that, the same."""
     in_flight_reads: int = 2
     """HISTORYs of one connection at its rooms; the others wait in the connection."""
 

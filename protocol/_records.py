@@ -47,10 +47,10 @@ class Limits:
     """Rooms this connection may be in (ERROR 106)."""
 
     publishes_in_flight: Count = MAX_PUBLISHES_IN_FLIGHT
-    """PUBLISHes waiting for their ACK; beyond it the node stops reading."""
+    """Commands without an answer, PUBLISHes above all; beyond it the node stops reading."""
 
     publish_bytes_in_flight: Bytes = MAX_PUBLISH_BYTES_IN_FLIGHT
-    """Their content together; beyond it the node stops reading."""
+    """Their frames together; beyond it the node stops reading."""
 
     history: Count = MAX_HISTORY_MESSAGES
     """Most messages in one HISTORY_OK."""
