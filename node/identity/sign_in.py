@@ -301,7 +301,8 @@ class Accounts:
 def _key_asked_for(name: object) -> str:
     """Return under which key to look; of a name that nobody can have, one that nobody has."""
     key = name_key(name) if isinstance(name, str) and len(name) <= MAX_KEY_CHARACTERS else ""
-    return key if len(key) <= MAX_KEY_CHARACTERS else ""
+    # Some databases don't even look for U+0000: that would be another answer than no such name.
+    return key if len(key) <= MAX_KEY_CHARACTERS and "\0" not in key else ""
 
 
 def _take(tries: Tries, key: str, clock: float) -> None:

@@ -49,6 +49,21 @@ async def test_no_name_is_told_from_any_other(world, name):
     assert world.work == ["find", "verify"]
 
 
+async def test_no_database_is_asked_for_a_name_with_a_nul(world, monkeypatch):
+    """PostgreSQL knows no text with U+0000 and refuses the question."""
+    asked = []
+    find = world.store.find
+
+    async def noted(key):
+        asked.append(key)
+        return await find(key)
+
+    monkeypatch.setattr(world.store, "find", noted)
+    told = await refusal(world.accounts.sign_in("An\0n", "wrong horse", address=HERE))
+    assert told == (WrongPassword, "")
+    assert asked == [""]
+
+
 @pytest.mark.parametrize("name", ["Ann", "nobody"])
 async def test_who_guesses_waits_whether_or_not_there_is_such_an_account(world, name):
     for _ in range(3):
