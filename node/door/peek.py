@@ -22,6 +22,7 @@ from greenroom.node.door.carriers import (
 )
 from greenroom.node.door.origin import allows_origin, is_rebound
 from greenroom.node.http.security_headers import default_headers
+from greenroom.protocol import SUBPROTOCOLS, choose_subprotocol
 
 MAX_HEAD_BYTES = 16 * 1024
 WEBSOCKET_PATH = "/ws"
@@ -293,7 +294,14 @@ def _handshake_checks(head: RequestHead) -> list[tuple[bool, Refusal]]:
         (len(head.values("origin")) > 1, TWO_ORIGINS),
         (len(keys) != 1 or not _is_nonce(keys[0]), NO_NONCE),
         (has_body, HAS_BODY),
+        (choose_subprotocol(_subprotocols(head)) is None, NO_SUBPROTOCOL),
     ]
+
+
+def _subprotocols(head: RequestHead) -> list[str]:
+    """Return the subprotocols that a client offers; case counts (RFC 6455, 11.3.4)."""
+    lines = head.values("sec-websocket-protocol")
+    return [name.strip() for line in lines for name in line.split(",")]
 
 
 def _is_nonce(key: str) -> bool:
@@ -330,6 +338,9 @@ NOT_ONE_HOST = _bad_handshake("there has to be one Host")
 TWO_ORIGINS = _bad_handshake("there is more than one Origin")
 NO_NONCE = _bad_handshake("Sec-WebSocket-Key is no 16 bytes in base64")
 HAS_BODY = _bad_handshake("a handshake has no body")
+NO_SUBPROTOCOL = Refusal(
+    400, f"Expected one of the subprotocols {', '.join(SUBPROTOCOLS)}.", reason="no subprotocol"
+)
 OTHER_UPGRADE = Refusal(400, "The only upgrade here is to websocket.", reason="other upgrade")
 NO_SUCH_PATH = Refusal(404, "Not found.", reason="no WebSocket at this path")
 FOREIGN_ORIGIN = Refusal(403, "This origin may not connect.", reason="origin not allowed")

@@ -99,6 +99,24 @@ def test_a_second_host_is_400():
     assert caught.value.refusal.status == 400
 
 
+@pytest.mark.parametrize(
+    ("offered", "known"),
+    [
+        ("mqtt, greenroom.v1.json", True),
+        ("greenroom.v1.protobuf", True),
+        ("mqtt, stomp", False),
+        ("GREENROOM.v1.json", False),
+        ("", False),
+    ],
+)
+def test_only_unknown_subprotocols_are_400_and_ours_are_named(offered, known):
+    outcome = verdict(head(Sec_WebSocket_Protocol=offered))
+    assert isinstance(outcome, WebSocketUpgrade) is known
+    if not known:
+        assert outcome.status == 400
+        assert "greenroom.v1.json, greenroom.v1.protobuf" in outcome.detail
+
+
 def test_another_version_is_426_and_names_ours():
     outcome = verdict(head(Sec_WebSocket_Version="8"))
     assert outcome.status == 426

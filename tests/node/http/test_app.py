@@ -6,6 +6,7 @@ import pytest
 import trio
 from support.http_answer import Answer
 from support.patience import PATIENCE_SECONDS
+from support.wire import request
 
 from greenroom.node.http.security_headers import SECURITY_HEADERS
 
@@ -95,6 +96,7 @@ MALFORMED = [
     b"POST /api/guest HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: gzip\r\n\r\n",
     b"GET /ws HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: upgrade\r\n\r\n",
     b"GET /ws HTTP/1.1\r\nHost: localhost\r\nUpgrade: h2c\r\n\r\n",
+    request(Sec_WebSocket_Key=b"dGhlIHNhbXBsZSBub25jZQ==", Sec_WebSocket_Protocol=b"mqtt, stomp"),
     (
         b"POST /api/guest HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
         b"Transfer-Encoding: chunked\r\nConnection: close\r\n\r\nnonsense\r\n"
