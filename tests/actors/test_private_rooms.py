@@ -182,6 +182,7 @@ async def test_a_gate_in_trouble_is_108_and_no_other_room_notices(autojump_clock
         ann = await stage.member("ann", "lobby")
         reply = await ann.ask("JOIN", room="private:red")
         assert (reply["code"], reply["temporary"]) == (108, True)
+        assert (await ann.publish("lobby", "still here"))["type"] == "ACK"
         gate.error = None
         await ann.joined("private:red")
 
