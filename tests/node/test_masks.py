@@ -171,6 +171,7 @@ def test_a_masked_value_equals_the_same_of_its_type(value):
 def test_a_masked_value_in_a_log_line_is_masked(caplog):
     with caplog.at_level(logging.INFO):
         logging.getLogger("test").info("%s %r %s", *VALUES[:2], {"a": VALUES[3]})
+    assert len(caplog.records) == 1
     assert HIDDEN not in caplog.text
 
 

@@ -370,11 +370,13 @@ async def test_the_window_s_bound_holds_up_no_answer_to_what_came_in_fragments(
 # Ends.
 
 
-async def test_a_client_that_closes_gets_its_code_back(autojump_clock):
+@pytest.mark.parametrize("code", [1000, 1001, 3456])
+async def test_a_client_that_closes_gets_its_code_back(autojump_clock, code):
     async with open_stage() as stage:
         client = await stage.client("ann")
         with trio.fail_after(1):
-            await client.ws.aclose(1000)
+            await client.ws.aclose(code)
+        assert client.ws.closed.code == code
         await trio.testing.wait_all_tasks_blocked()
         assert stage.connections() == 0
 
