@@ -101,6 +101,9 @@ class CastLimits:
     ring_messages: int = 512
     ring_bytes: int = 1024 * 1024
     """What a room remembers for HISTORY and recovery, whichever is first."""
+    ring_seconds: float = 900.0
+    """How long it does where nobody says or asks anything any more; then the archive alone has it.
+    An ephemeral room has no archive, and remembers."""
     empty_room_seconds: float = 30.0
     """How long a room without members stays."""
     unused_room_seconds: float = 1.0

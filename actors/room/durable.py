@@ -9,6 +9,8 @@ from functools import partial
 from hashlib import blake2b
 from typing import Any, Final
 
+import trio
+
 from greenroom.actors.archive.archive import Load, Loaded, OutOfOrder, Read, Store, Writer
 from greenroom.actors.cast import Cast
 from greenroom.actors.connection.subscription import SubscriptionState
@@ -95,6 +97,8 @@ class DurableHistory:
         self._loading = False
         self._filling = False
         self._reading = 0  # for JOIN and HISTORY
+        self._ring_used_at = 0.0
+        self._ring_expires = False  # a timer is set
         self._early: list[Envelope[Any]] = []  # joins and reads that wait for that; one a request
 
     durable = True
@@ -131,6 +135,7 @@ class DurableHistory:
         self._audience.first = loaded.first
         for stored in loaded.recent:
             self._audience.ring.append(remember(stored))
+        self._ring_used()
         for envelope in early:
             if isinstance(envelope.message, JoinRoom):
                 await self.join(envelope)
@@ -218,6 +223,7 @@ class DurableHistory:
         elif ready:
             self._audience.make_up([arrival.entry for arrival in ready])
         if ready:
+            self._ring_used()
             self._services.watermarks.fanned_out(self._room, lineup.head)
         hole = lineup.hole()
         if hole is not None and not self._filling:
@@ -275,6 +281,7 @@ class DurableHistory:
             return
         if isinstance(plan, Recovered) and plan.entries:
             self._ledger.from_ring += 1
+            self._ring_used()
         self._admit(envelope, plan)
 
     async def _read_for_join(
@@ -348,6 +355,7 @@ class DurableHistory:
             await self._read_page(envelope, head, attempt=1)
             return
         self._ledger.from_ring += 1
+        self._ring_used()
         answer(envelope, page)
 
     async def _read_page(
@@ -379,6 +387,23 @@ class DurableHistory:
         entries = [remember(stored) for stored in outcome.unwrap()]
         limits, first = self._services.limits, self._audience.first
         answer(envelope, page_of(envelope.message, head, entries, limits, first=first))
+
+    # The ring is a cache: what nobody uses expires.
+
+    def _ring_used(self) -> None:
+        # One timer a room, which looks again where it comes too early: no message sets one anew.
+        self._ring_used_at = trio.current_time()
+        if not self._ring_expires and len(self._audience.ring):
+            self._ring_expires = True
+            self._inbox.send_after(self._services.limits.ring_seconds, GoOn(self._expire_ring))
+
+    async def _expire_ring(self) -> None:
+        left = self._ring_used_at + self._services.limits.ring_seconds - trio.current_time()
+        if left > 0:
+            self._inbox.send_after(left, GoOn(self._expire_ring))
+            return
+        self._ring_expires = False
+        self._audience.ring.clear()
 
     def abandon(self, error: Exception) -> None:
         """This incarnation ends: who waits to get in or to read is told; who published knows."""

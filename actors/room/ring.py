@@ -27,7 +27,8 @@ class Ring:
     """The newest messages of one epoch, offsets without holes.
 
     When it exceeds `max_messages` or `max_bytes` (of content, as Python characters: at least the
-    newest message always stays), the oldest are forgotten; the archive still has them.
+    newest message always stays), the oldest are forgotten; the archive still has them. A
+    durable room clears what nobody has used for a while.
     """
 
     def __init__(self, *, max_messages: int, max_bytes: int) -> None:
@@ -51,8 +52,7 @@ class Ring:
         """Remember the next message. A hole before it makes everything older worthless."""
         entries = self._entries
         if entries and entry.message.offset != entries[-1].message.offset + 1:
-            entries.clear()
-            self._bytes = 0
+            self.clear()
         entries.append(entry)
         self._bytes += len(entry.message.content)
         while len(entries) > self._max_messages or (
@@ -65,6 +65,11 @@ class Ring:
         entries = self._entries
         while entries and entries[0].message.offset < below:
             self._bytes -= len(entries.popleft().message.content)
+
+    def clear(self) -> None:
+        """Forget all."""
+        self._entries.clear()
+        self._bytes = 0
 
     def after(self, offset: int, *, limit: int | None = None) -> Sequence[Remembered] | None:
         """What follows `offset`, oldest first; None if some of that is forgotten."""

@@ -187,6 +187,43 @@ async def test_what_the_ring_has_forgotten_comes_from_the_archive(autojump_clock
         assert [m["offset"] for m in reply["messages"]] == list(range(2, 11))
 
 
+async def test_what_nobody_uses_expires_in_the_ring_and_comes_from_the_archive(autojump_clock):
+    """A room that nobody leaves: its ring goes 10 s after the last use, and fills again."""
+    async with open_stage(ring_seconds=10) as stage:
+        ann = await stage.member("ann", "lobby")
+        ledger = stage.services.ledger.room("lobby")
+
+        async def ask(after, want):
+            await trio.sleep(after)
+            reply = await ann.ask("HISTORY", room="lobby", limit=2)
+            assert [message["offset"] for message in reply["messages"]] == want
+            return ledger.from_ring, ledger.from_archive
+
+        await ann.publish("lobby", "one")
+        await ann.publish("lobby", "two")
+        assert await ask(8, [1, 2]) == (1, 0)
+        assert await ask(8, [1, 2]) == (2, 0), "each use keeps it"
+        assert await ask(12, [1, 2]) == (2, 1)
+        await ann.publish("lobby", "three")
+        bob = await stage.client("bob")
+        reply = await bob.joined("lobby", since={"epoch": "e-lobby", "offset": 2})
+        assert [message["offset"] for message in reply["messages"]] == [3]
+        assert (ledger.from_ring, ledger.from_archive) == (3, 1)
+        carol = await stage.client("carol")
+        reply = await carol.joined("lobby", since={"epoch": "e-lobby", "offset": 0})
+        assert (reply["recovered"], len(reply["messages"])) == (True, 3)
+        assert (ledger.from_ring, ledger.from_archive) == (3, 2)
+
+
+async def test_an_ephemeral_room_s_ring_does_not_expire(autojump_clock):
+    async with open_stage(ring_seconds=5) as stage:
+        ann = await stage.member("ann", "ephemeral:a")
+        await ann.publish("ephemeral:a", "one")
+        await trio.sleep(20)
+        reply = await ann.ask("HISTORY", room="ephemeral:a", limit=2)
+        assert [message["offset"] for message in reply["messages"]] == [1]
+
+
 async def test_more_than_one_recovery_carries_is_a_gap_and_no_partial_list(autojump_clock):
     async with open_stage(max_recovered_messages=5) as stage:
         await fill(stage, "lobby", 10)
