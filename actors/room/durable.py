@@ -274,6 +274,7 @@ class DurableHistory:
             max_messages=self._services.limits.max_recovered_messages,
             max_bytes=self._services.limits.answer_bytes,
             may_read=request.may_read,
+            first=self._audience.first,
         )
         if isinstance(plan, recovery.MustRead):
             self._ledger.from_archive += 1

@@ -114,6 +114,8 @@ class EphemeralHistory:
             max_messages=limits.max_recovered_messages,
             max_bytes=limits.answer_bytes,
             may_read=request.may_read,
+            first=audience.ring.first_offset or 1,
+            forgotten=GapReason.DROPPED,
         )
         outcome: Recovered | Lost
         if isinstance(plan, recovery.MustRead):

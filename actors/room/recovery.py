@@ -54,8 +54,14 @@ def plan(
     max_messages: int,
     max_bytes: int,
     may_read: bool = True,
+    first: int = 1,
+    forgotten: GapReason = GapReason.EXPIRED,
 ) -> Recovered | Lost | MustRead:
-    """Decide how to bring a client from `since` to `head`, which is the last one delivered."""
+    """Decide how to bring a client from `since` to `head`, which is the last one delivered.
+
+    Where it missed messages below `first`, which nobody has any more, it was `forgotten`, and not
+    `too_many`: that would promise that HISTORY has them.
+    """
     if since is None:
         return Recovered((), complete=False)
     if since.epoch != head.epoch or since.offset > head.offset:
@@ -66,6 +72,8 @@ def plan(
         return Recovered(())
     if not may_read:  # for this client, nothing is kept
         return Lost(GapReason.EXPIRED, since.offset + 1, head.offset)
+    if since.offset + 1 < first:
+        return Lost(forgotten, since.offset + 1, head.offset)
     if missed > max_messages:
         return Lost(GapReason.TOO_MANY, since.offset + 1, head.offset)
     entries = ring.after(since.offset)

@@ -96,6 +96,7 @@ MISSED = [  # room, limits, what happens meanwhile, what `since` says, and the G
     (DURABLE, {}, nothing, {"offset": 1_000}, "epoch"),
     (EPHEMERAL, {"max_recovered_messages": 5}, nothing, {}, "too_many"),
     (EPHEMERAL, {"ring_messages": 2}, nothing, {}, "dropped"),
+    (EPHEMERAL, {"ring_messages": 8, "max_recovered_messages": 5}, nothing, {}, "dropped"),
     (EPHEMERAL, {}, nothing, {"epoch": "before the restart"}, "epoch"),
 ]
 

@@ -47,6 +47,14 @@ def test_plan_refuses_more_than_one_answer_carries():
     assert outcome == Lost(GapReason.TOO_MANY, 1, 51)
 
 
+@pytest.mark.parametrize("forgotten", [GapReason.EXPIRED, GapReason.DROPPED])
+def test_plan_does_not_promise_to_history_what_is_gone(forgotten):
+    """Of 51 missed, one is there no more: `too_many` would say that HISTORY has them all."""
+    gone = {"first": 2, "forgotten": forgotten}
+    outcome = plan(Position("e", 0), Head("e", 51), ring_of(2, 51), **LIMITS, **gone)
+    assert outcome == Lost(forgotten, 1, 51)
+
+
 def test_plan_counts_bytes_as_they_go_over_the_wire():
     """400 control characters are 2,400 bytes of JSON escapes."""
     ring = Ring(max_messages=10, max_bytes=10_000)
