@@ -29,6 +29,8 @@ VERSION: Final = "v1"
 MAX_BODY_BYTES: Final = 256 * 1024
 """Holds the longest content, each of its characters escaped."""
 MAX_LIMIT: Final = 1_000
+ENDLESS: Final = 2**53
+"""Beyond it not every reader of JSON knows a number exactly."""
 PATH_FIELD: Final = re.compile(r"{(\w+)}")
 
 JsonObject = Mapping[str, Any]  # Any: what JSON holds
@@ -54,7 +56,7 @@ class Field:
     kind: type[str | int] = str
     required: bool = False
     low: int = 0
-    high: int = 2**53
+    high: int = ENDLESS
     """Of a number; of a text, its length."""
 
     def read(self, value: object) -> object:
@@ -75,7 +77,9 @@ class Field:
     def _phrase(self) -> str:
         if self.kind is int:
             return f"a whole number from {self.low} to {self.high}"
-        return f"a text of {max(1, self.low)} to {self.high} characters"
+        least = max(1, self.low)
+        size = f"{least} to {self.high}" if self.high < ENDLESS else f"{least} or more"
+        return f"a text of {size} characters, without U+0000"
 
     @property
     def schema(self) -> JsonObject:

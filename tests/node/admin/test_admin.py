@@ -334,6 +334,24 @@ async def test_a_publish_that_can_not_be_is_refused_and_stores_nothing(
     assert stage.store.rows == {}
 
 
+@pytest.mark.parametrize(
+    ("payload", "error"),
+    [
+        (
+            {"content": "a\0b"},
+            "content has to be a text of 1 or more characters, without U+0000",
+        ),
+        (
+            {"content": "x", "key": "a\0b"},
+            "key has to be a text of 1 to 64 characters, without U+0000",
+        ),
+    ],
+)
+async def test_a_text_that_can_not_be_is_told_what_it_has_to_be(gate, payload, error):
+    answer = await gate.post("publish", room="lobby", **payload)
+    assert (answer.status, answer.json) == (400, {"error": error})
+
+
 async def test_a_server_that_floods_a_room_is_put_off_as_anybody():
     limits = {"heartbeat_seconds": 1000.0, "close_seconds": 0.05}
     rates = RateLimits(room_egress=Budget(rate=1_000, burst=80_000))
