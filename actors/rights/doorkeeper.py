@@ -87,6 +87,7 @@ class Desk:
         self._waiting: dict[AskRights, list[ReplyTo]] = {}  # one question, all who asked it
         self._remembered: OrderedDict[AskRights, tuple[Rights, float]] = OrderedDict()
         # {question: (answer, until)}, the first asked first
+        self._gate_works = True  # as its last answer showed
 
     def take(self, envelope: Envelope[AskRights]) -> None:
         """Answer from memory, or ask the gate."""
@@ -121,15 +122,19 @@ class Desk:
     async def _ask(self, question: AskRights) -> None:
         answer: Rights | None = None
         error = GateUnavailable("no answer in time")
+        asked = False  # the user may have had so many questions that this one's turn did not come
         with trio.move_on_after(self._seconds):
             try:
                 async with self._turns_for(question.user), self._turns:
+                    asked = True
                     answer = await self._gate.rights_in(question.room, question.user) or NO_RIGHTS
             except GateUnavailable as trouble:
                 error = trouble
             except Exception:  # a bug in it, told to those who asked; the others go on
                 log.exception("the gate is broken")
                 error = GateUnavailable("broken")
+        if asked:
+            self._note(None if answer is not None else error)
         asking = self._waiting.pop(question)
         if answer is None:
             for reply_to in asking:
@@ -141,3 +146,11 @@ class Desk:
             self._remembered.popitem(last=False)
         for reply_to in asking:
             reply_to.reply(answer)
+
+    def _note(self, trouble: GateUnavailable | None) -> None:
+        """Tell the log once when the gate stops answering, and once when it goes on."""
+        if trouble is not None and self._gate_works:
+            log.warning("the gate does not say who may enter: %s", trouble)
+        elif trouble is None and not self._gate_works:
+            log.info("the gate says again who may enter")
+        self._gate_works = trouble is None

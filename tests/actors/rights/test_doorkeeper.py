@@ -132,6 +132,20 @@ async def test_trouble_is_not_remembered_and_crashes_nobody(autojump_clock, erro
         assert child.incarnation == 1
 
 
+async def test_a_gate_that_fails_is_said_once_and_that_it_answers_again_too(autojump_clock, caplog):
+    caplog.set_level("INFO", "greenroom.actors.rights.doorkeeper")
+    gate = Gate()
+    async with keep(gate, gate_seconds=3) as sup:
+        for error, seconds in [(GateUnavailable("answered 404"), 0), (None, 60), (None, 0)]:
+            gate.error, gate.seconds = error, seconds
+            questions = [AskRights(f"private:{number}", "ann") for number in range(5)]
+            await ask_all(sup.ref("doorkeeper"), questions)
+    assert [record.getMessage() for record in caplog.records] == [
+        "the gate does not say who may enter: answered 404",
+        "the gate says again who may enter",
+    ]
+
+
 async def test_questions_and_answers_are_bounded(autojump_clock, monkeypatch):
     monkeypatch.setattr(doorkeeper, "MOST_QUESTIONS", 10)
     monkeypatch.setattr(doorkeeper, "MOST_REMEMBERED", 5)
