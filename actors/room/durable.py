@@ -202,7 +202,7 @@ class DurableHistory:
                 self._refuse([item], ErrorCode.KEY_CONFLICT)
                 continue
             stored = outcome.message
-            if stored.epoch != lineup.head.epoch:
+            if stored.epoch != lineup.head.epoch or self._is_at_the_place_of_another(stored):
                 raise HistoryReplaced(self._room)
             entry = remember(stored)
             self._ledger.accepted += 1
@@ -211,6 +211,17 @@ class DurableHistory:
             )
             sender = None if item.said.echo else item.said.member
             lineup.add(Arrival(entry, sender, fresh=not outcome.duplicate))
+
+    def _is_at_the_place_of_another(self, stored: StoredMessage) -> bool:
+        """Whether the members have heard something else there.
+
+        So it is where a standby took over that lacked the newest messages. Without this, members
+        would not hear what is said now: they count it as heard.
+        """
+        if stored.offset > self._audience.head.offset:
+            return False
+        known = self._audience.ring.after(stored.offset - 1, limit=1)
+        return known is not None and any(entry.key != stored.key for entry in known)
 
     async def _deliver(self) -> None:
         lineup = self._lineup

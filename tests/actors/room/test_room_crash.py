@@ -273,3 +273,24 @@ async def test_what_was_said_before_several_leaves_is_answered_when_the_room_tak
         with trio.fail_after(20):
             answers = [await ann.next("ERROR") for _ in range(2)]
         assert {answer["id"] for answer in answers} == {901, 902}
+
+
+async def test_members_hear_that_a_standby_without_the_newest_messages_took_over(autojump_clock):
+    """Of five messages two are left, under the same epoch: the third place is given out again."""
+    async with open_stage() as stage:
+        ann, bob = [await stage.member(user, "lobby") for user in ("ann", "bob")]
+        for number in range(5):
+            await ann.publish("lobby", f"old {number}")
+        for row in stage.store.rows["lobby"][2:]:
+            del stage.store.hashes["lobby", row.user, row.key]
+        del stage.store.rows["lobby"][2:]
+        stage.store.heads["lobby"] = 2
+        ack = await ann.publish("lobby", "new")
+        assert (ack["type"], ack["offset"]) == ("ACK", 3)
+        gap = await bob.next("GAP")
+        assert (gap["epoch"], gap["from"], gap["to"], gap["reason"]) == ("e-lobby", 6, 3, "epoch")
+        await ann.publish("lobby", "next")
+        assert (await bob.next("MESSAGE"))["offset"] == 4
+        page = await bob.ask("HISTORY", room="lobby", limit=9)
+        said = [message["content"] for message in page["messages"]]
+        assert said == ["old 0", "old 1", "new", "next"]
