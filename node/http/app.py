@@ -18,7 +18,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from greenroom.actors.ports import StoreUnavailable
 from greenroom.node.door.peek import OTHER_VERSION, WEBSOCKET_PATH
 from greenroom.node.http.assets import Asset
-from greenroom.node.http.posts import Posts, json_answer, plain_error
+from greenroom.node.http.posts import Posts, accounts_away, json_answer, plain_error
 from greenroom.node.identity.guests import clean_guest_name
 from greenroom.node.identity.issued import IssuedToken
 from greenroom.node.identity.names import NameRefused
@@ -87,7 +87,7 @@ def make_app(services: WebServices) -> ASGIApp:
             if services.has_account is not None and await services.has_account(user):
                 return json_answer({"error": "This name belongs to somebody."}, 409)
         except StoreUnavailable:
-            raise HTTPException(503) from None
+            return accounts_away()
         return json_answer({"token": issued.token, "user": issued.user, "expires": issued.expires})
 
     issue = services.issue_guest_token

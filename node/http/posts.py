@@ -21,6 +21,7 @@ from greenroom.node.door.origin import allows_origin, is_rebound
 
 MAX_BODY_BYTES: Final = 4096
 BODY_SECONDS: Final = 5.0
+AWAY_SECONDS: Final = 5
 MOST_DIGITS: Final = 15
 SAME_SITE: Final = frozenset({"same-origin", "none"})
 
@@ -109,6 +110,12 @@ async def read_object(
 def json_answer(content: object, status: int = 200) -> Response:
     """Return an answer that nobody stores: every response is so that says nothing else."""
     return JSONResponse(content, status)
+
+
+def accounts_away() -> Response:
+    """Answer that the store does not say just now who has an account, and when to ask again."""
+    text = "The node can't look up accounts just now. Try again in a moment."
+    return JSONResponse({"error": text}, 503, headers={"Retry-After": str(AWAY_SECONDS)})
 
 
 async def plain_error(_request: Request, error: Exception) -> Response:

@@ -25,7 +25,7 @@ from greenroom.node.door.carriers import (
     bearer_token,
     cookie_token,
 )
-from greenroom.node.http.posts import Posts, json_answer
+from greenroom.node.http.posts import Posts, accounts_away, json_answer
 from greenroom.node.identity.issued import IssuedToken
 from greenroom.node.identity.names import NameRefused
 from greenroom.node.identity.passwords import HasherBusy, PasswordRefused
@@ -36,7 +36,6 @@ from greenroom.node.storage.accounts import NameTaken
 log: structlog.stdlib.BoundLogger = structlog.get_logger("greenroom.node.login")
 
 BUSY_SECONDS: Final = 2
-AWAY_SECONDS: Final = 5
 BEARER: Final = {"WWW-Authenticate": "Bearer"}  # RFC 9110, 11.6.1: a 401 names a way in
 
 Work = Callable[[dict[str, object]], Awaitable[Response]]
@@ -167,8 +166,7 @@ async def _told(work: Work, body: dict[str, object], *, address: str) -> Respons
     except HasherBusy:
         return _busy()
     except StoreUnavailable:
-        text = "The node can't look up accounts just now. Try again in a moment."
-        return _error(text, 503, _retry_after(AWAY_SECONDS))
+        return accounts_away()
 
 
 def _busy() -> Response:

@@ -213,7 +213,8 @@ async def test_a_guest_can_not_have_the_name_of_an_account(world):
         )
     assert (await site.post("guest", {"name": "bob"})).json()["user"] == "bob"
     world.store.away = True
-    assert (await site.post("guest", {"name": "bob"})).status_code == 503
+    answer = await site.post("guest", {"name": "bob"})
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
 
 
 async def test_a_guest_has_no_good_token_of_a_name_that_becomes_an_account_s_meanwhile(world):
