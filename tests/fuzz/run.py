@@ -13,11 +13,13 @@ import os
 import subprocess
 import sys
 import tempfile
+from importlib.util import find_spec
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from support.fuzz_corpus import read_corpus, write_corpus
+from support.fuzz_targets import TARGETS
 
 MOST_BYTES = 2_048
 """Of one input: more finds no more, and takes longer."""
@@ -27,6 +29,9 @@ MOST_KEPT_BYTES = 400
 
 def main() -> int:
     arguments = parse(sys.argv[1:])
+    if find_spec("atheris") is None:
+        print("atheris is missing: pip install 'greenroom[fuzz]', or '.[fuzz]'", file=sys.stderr)
+        return 2
     if arguments.input is not None:
         return fuzz(arguments.target, [arguments.input], [])
     with tempfile.TemporaryDirectory() as folder:
@@ -56,7 +61,7 @@ def main() -> int:
 
 def parse(words: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("target")
+    parser.add_argument("target", choices=sorted(TARGETS))
     parser.add_argument("--input", type=Path, help="run this input only")
     parser.add_argument("--minutes", type=float, default=5.0)
     parser.add_argument("--keep", action="store_true", help="add to the kept corpus")
